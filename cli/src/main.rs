@@ -1,0 +1,2 @@
+//! Command-line tool of rumpload.
+fn main() {}

@@ -1,0 +1,10 @@
+//! Runs stock kernel module binaries inside servers that are not the kernel they were built for.
+#![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+pub mod address;
+pub mod resource;
