@@ -7,4 +7,13 @@ extern crate alloc;
 extern crate std;
 
 pub mod address;
+pub mod arch;
+pub mod error;
+pub mod image;
+pub mod load;
+pub mod metadata;
+pub mod plan;
+mod relocate;
+pub mod rename;
+pub mod resolve;
 pub mod resource;

@@ -9,8 +9,11 @@
 mod block;
 mod clock;
 mod console;
+#[expect(unsafe_code, reason = "implements the unsafe trait Memory")]
+mod detached;
 mod entropy;
 mod error;
+mod etfs;
 #[expect(unsafe_code, reason = "a host's working pointer becomes a slice in one place")]
 mod memory;
 mod store;
@@ -18,7 +21,9 @@ mod store;
 pub use block::Block;
 pub use clock::Clock;
 pub use console::{Console, Silent};
+pub use detached::Detached;
 pub use entropy::Entropy;
+pub use etfs::{Etfs, EtfsError, EtfsKind, MAX_DEVICES, OpenFile, SECTOR, Target, Window, host_errno};
 pub use error::{HostError, HostErrorKind};
 pub use memory::{Memory, Placement, Protection, Region, Request, Reservation, Segment};
 pub use store::{FileHandle, FileKind, Metadata, Store};
