@@ -6,14 +6,26 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[expect(unsafe_code, reason = "entering and leaving module code")]
+mod activate;
 pub mod address;
 pub mod arch;
+pub mod autoload;
 pub mod error;
 pub mod image;
+mod instance;
 pub mod load;
 pub mod metadata;
 pub mod plan;
+pub mod properties;
+pub mod registry;
 mod relocate;
 pub mod rename;
 pub mod resolve;
 pub mod resource;
+
+pub use activate::context;
+pub use arch::Machine;
+pub use autoload::{Policy, Trigger};
+pub use instance::{Config, Hooks, Instance};
+pub use registry::{Class, Error, Export, ExportValue, KernelVersion, Load, LoadFlags, Status};

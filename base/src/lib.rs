@@ -1,1 +1,2 @@
-//! Part of rumpload.
+//! The base kernel: services that stock NetBSD modules import.
+#![no_std]

@@ -165,7 +165,7 @@ impl<'a> Image<'a> {
         if section.entry_size() != len as u64 {
             return Err(malformed("wrong sh_entsize of the symbol table", section.entry_size()));
         }
-        if section.size() == 0 || section.size() % len as u64 != 0 {
+        if section.size() == 0 || !section.size().is_multiple_of(len as u64) {
             return Err(malformed("symbol table is empty or ends within a symbol", section.size()));
         }
         if section.link() == 0 || section.link() >= self.section_count {

@@ -43,7 +43,7 @@ impl<'a> Image<'a> {
         if section.entry_size() != len && section.size() != 0 {
             return malformed("wrong sh_entsize of a relocation section", section.entry_size());
         }
-        if section.size() % len != 0 {
+        if !section.size().is_multiple_of(len) {
             return malformed("relocation section ends within a record", section.size());
         }
         if section.link() != self.symbol_section {

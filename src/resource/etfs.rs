@@ -62,6 +62,8 @@ pub enum EtfsError {
     ParentDirectory,
     /// A directory was to be read.
     IsADirectory,
+    /// The file is larger than the reader takes.
+    TooLarge,
     /// The host's error.
     Host(HostError),
 }
@@ -113,7 +115,14 @@ impl Etfs {
     ///
     /// # Errors
     /// [`EtfsError`]; nothing is mapped then.
-    pub fn register(&mut self, store: &dyn Store, key: &str, host: &str, kind: EtfsKind, window: Window) -> Result<(), EtfsError> {
+    pub fn register(
+        &mut self,
+        store: &dyn Store,
+        key: &str,
+        host: &str,
+        kind: EtfsKind,
+        window: Window,
+    ) -> Result<(), EtfsError> {
         let key = normal(key)?;
         let found = store.metadata(host)?;
         let directory = is_directory(kind);
@@ -135,8 +144,8 @@ impl Etfs {
         };
         let clash = self.mappings.iter().any(|other| {
             other.key == key
-                || (is_directory(other.kind) && below(&key, &other.key).is_some())
-                || (directory && below(&key, &other.key).is_some())
+                || (is_directory(other.kind) && below(key, &other.key).is_some())
+                || (directory && below(key, &other.key).is_some())
         });
         if clash {
             return Err(EtfsError::Exists);
@@ -283,11 +292,11 @@ impl OpenFile {
     /// The whole window in memory.
     ///
     /// # Errors
-    /// [`OutOfMemory`](HostErrorKind::OutOfMemory) if it is longer than `limit` bytes or there is no memory; the host's error.
+    /// [`EtfsError::TooLarge`] if it is longer than `limit` bytes; the host's error, also if there is no memory.
     pub fn read_all(&self, limit: u64) -> Result<Vec<u8>, EtfsError> {
         let no_memory = || HostError::new(HostErrorKind::OutOfMemory);
         if self.len > limit {
-            return Err(no_memory().into());
+            return Err(EtfsError::TooLarge);
         }
         let mut bytes = Vec::new();
         let len = usize::try_from(self.len).map_err(|_| no_memory())?;
@@ -329,12 +338,13 @@ impl EtfsError {
     /// The errno that `rump_etfs(3)` or the read gives.
     #[must_use]
     pub fn errno(&self) -> i32 {
-        use crate::error::errno::{EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, EOPNOTSUPP};
+        use crate::error::errno::{EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOTDIR, EOPNOTSUPP};
         match self {
             Self::BadKey | Self::BadRange => EINVAL,
             Self::WindowOnDirectory | Self::IsADirectory => EISDIR,
             Self::NotADirectory => ENOTDIR,
             Self::Exists => EEXIST,
+            Self::TooLarge => EFBIG,
             Self::NoDevice => EBUSY,
             Self::NotFound => ENOENT,
             Self::ParentDirectory => EOPNOTSUPP,
@@ -374,6 +384,7 @@ impl fmt::Display for EtfsError {
             Self::NotFound => "nothing is mapped there",
             Self::ParentDirectory => "`..` inside a mapping",
             Self::IsADirectory => "is a directory",
+            Self::TooLarge => "larger than it may be",
             Self::Host(error) => return write!(f, "host: {error}"),
         })
     }

@@ -1,1 +1,45 @@
-//! Part of rumpload.
+//! Resources of a Linux process: what `rumpload` needs from its host, over the standard library and system calls.
+//!
+//! * [`Memory`]: pages below 2 GiB (or wherever the code model wants them) from pools, never writable and executable.
+//! * [`DirectoryStore`]: the files under one directory, which no link and no `..` leads out of.
+//! * [`FileBlock`]: a file or block device as a disk.
+//! * [`StandardError`], [`SystemClock`], [`SystemEntropy`]: messages, time, random bytes.
+//! * [`host`]: all of them bundled.
+//!
+//! The crate also defines `rumpload_context`, the word per thread by which exports find their instance.
+
+mod block;
+mod clock;
+mod console;
+mod context;
+mod entropy;
+mod error;
+mod memory;
+mod store;
+
+pub use block::{Access, FileBlock};
+pub use clock::SystemClock;
+pub use console::StandardError;
+pub use context::rumpload_context;
+pub use entropy::SystemEntropy;
+pub use memory::Memory;
+pub use store::DirectoryStore;
+
+use rumpload::resource::{Host, HostError};
+use std::path::Path;
+use std::sync::Arc;
+
+/// This process as a host whose store is `directory`.
+///
+/// # Errors
+/// What opening the directory gives: [`NotFound`](rumpload::resource::HostErrorKind::NotFound),
+/// [`NotADirectory`](rumpload::resource::HostErrorKind::NotADirectory), ...
+pub fn host(directory: impl AsRef<Path>) -> Result<Host, HostError> {
+    Ok(Host {
+        memory: Arc::new(Memory::new()),
+        store: Arc::new(DirectoryStore::open(directory)?),
+        console: Arc::new(StandardError),
+        clock: Arc::new(SystemClock::new()),
+        entropy: Arc::new(SystemEntropy),
+    })
+}
