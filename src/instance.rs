@@ -4,8 +4,7 @@ use crate::activate::{Ended, Entry};
 use crate::address::RunAddr;
 use crate::arch::Machine;
 use crate::autoload::{Allow, Policy};
-use crate::error::errno;
-use crate::image::Binding;
+use crate::errno;
 use crate::load::Linker;
 use crate::properties::Properties;
 use crate::registry::{Era, Error, Export, ExportTable, KernelVersion, State, place};
@@ -64,18 +63,37 @@ impl Config {
     pub fn netbsd(version: u32, machine: Machine) -> Self {
         let version = KernelVersion(version);
         let rules = if version.era() == Era::Netbsd10 { ExemptRules::Since2020 } else { ExemptRules::Before2020 };
-        let (first, last) = machine.reach();
         Self {
             namespace: Namespace::new("rumpns_", rules),
             version,
             machine,
-            machine_name: machine.netbsd_name().into(),
-            placement: Placement::Within { first, last },
+            machine_name: netbsd_name(machine).into(),
+            placement: kernel_placement(machine),
             stack_size: 1 << 20,
             keep_dependencies: false,
             policy: Box::new(Allow),
             hooks: Hooks::default(),
         }
+    }
+}
+
+/// NetBSD's name of the port for a machine, as in module paths.
+fn netbsd_name(machine: Machine) -> &'static str {
+    match machine {
+        Machine::X86_64 => "amd64",
+        Machine::X86 => "i386",
+        Machine::Riscv64 => "riscv",
+        Machine::PowerPc64 => "powerpc64",
+        other => other.name(),
+    }
+}
+
+/// Where modules built for the machine's kernel code model have to lie: x86-64 code addresses with 32 bits.
+fn kernel_placement(machine: Machine) -> Placement {
+    match machine {
+        Machine::X86_64 => Placement::Within { first: 0x1_0000, last: 0x7fff_ffff },
+        machine if machine.is_wide() => Placement::Anywhere,
+        _ => Placement::Within { first: 0x1_0000, last: 0xffff_ffff },
     }
 }
 
@@ -208,7 +226,7 @@ impl Instance {
         let namespace = &self.config.namespace;
         {
             let table = self.exports.lock();
-            let taken = |name| table.get(namespace.name(Binding::Global, name)).is_some();
+            let taken = |name| table.get(namespace.name(true, name)).is_some();
             let mut names: Vec<&str> = exports.iter().map(|export| export.name).collect();
             names.sort_unstable();
             let twice = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
@@ -223,7 +241,7 @@ impl Instance {
         let placed = placed.map_err(|error| Error::Host { what, error })?;
         let mut table = self.exports.lock();
         for (export, value, size) in placed.values {
-            table.insert(namespace.name(Binding::Global, export.name), value, size, None);
+            table.insert(namespace.name(true, export.name), value, size, None);
         }
         placed.region.into_iter().for_each(|region| table.keep(region));
         Ok(())
@@ -232,7 +250,7 @@ impl Instance {
     /// Address or number of the export `name`, as modules see it.
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<RunAddr> {
-        let name = self.config.namespace.name(Binding::Global, name);
+        let name = self.config.namespace.name(true, name);
         self.exports.lock().get(name).map(|(found, _)| found.value)
     }
 

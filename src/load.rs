@@ -1,60 +1,82 @@
-//! The driver of the stages: checked image in, finalized bytes out.
+//! The link pipeline, in order: resolve, plan, reserve, copy, relocate, finalize.
+//!
+//! The usual module needs one pass. One that goes through a global offset table, or refers to sections that do not ask to be
+//! loaded, is noticed while relocations are applied; its relocations are then surveyed once, and it is linked anew with what
+//! it needs.
 
-use crate::address::RunAddr;
-use crate::error::LinkError;
-use crate::image::{Binding, Image, Place, Treatment};
-use crate::metadata::Location;
-use crate::plan::{self, Extras, NOT_LOADED, Plan};
-use crate::relocate::{self, Target};
-use crate::rename::{Name, Namespace};
-use crate::resolve::{self, Reason, Scope, SymbolKind, Value};
-use crate::resource::{Memory, Placement, Request, Reservation};
+pub use crate::linked::{Linked, LinkedFunction, LinkedSymbol};
+
+use crate::address::{RunAddr, SectionIndex, SymbolIndex};
+use crate::error::{Feature, LinkError, OutOfRange, Problem};
+use crate::image::{Image, Section};
+use crate::plan::{Plan, Slots};
+use crate::relocate::{self, Cause, Context, Fault, Kind, Refusal, State, Target, Value};
+use crate::rename::Namespace;
+use crate::resolve::{self, Import, Scope, SymbolKind};
+use crate::resource::{Memory, Placement, Request, Reservation, Segment};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// Links modules one after another; keeps its scratch, so that a load allocates nothing once it is warm.
-#[derive(Debug, Default)]
+/// Links modules. Owns its scratch: after the largest module was linked once, linking makes no heap allocation.
+#[derive(Default)]
 pub struct Linker {
-    offsets: Vec<usize>,
-    values: Vec<Value>,
-    far: Vec<u64>,
-    got_slots: Vec<u32>,
-}
-
-/// A symbol that a linked module defines.
-#[derive(Clone, Copy, Debug)]
-pub struct Defined<'a> {
-    /// Its name after renaming.
-    pub name: Name<'a>,
-    /// Its address or number.
-    pub value: RunAddr,
-    /// Its size in bytes, 0 if unknown.
-    pub size: u64,
-    /// What it is.
-    pub kind: SymbolKind,
-    /// Who may see it.
-    pub binding: Binding,
-}
-
-/// A linked and finalized module, as long as the linker is not used again.
-pub struct Linked<'l> {
-    reservation: Reservation,
     plan: Plan,
-    offsets: &'l [usize],
+    imports: Vec<Import>,
+    values: Vec<Value>,
+    /// By symbol index: slot in the global offset table + 1, or 0. Empty unless surveyed.
+    slots: Vec<u32>,
+    /// By section index: load it although it does not ask for it. Empty unless surveyed.
+    wanted: Vec<bool>,
+    /// Sections still to be surveyed.
+    pending: Vec<u32>,
+    /// By section index: first relocation section that applies to it, and by relocation section: the next one for its target.
+    chains: Vec<(u32, u32)>,
+}
+
+/// What one link is made of.
+struct Job<'a> {
+    image: &'a Image<'a>,
+    namespace: &'a Namespace,
+    memory: &'a Arc<dyn Memory>,
+    placement: Placement,
+}
+
+/// Why one pass did not finish.
+enum Stop {
+    /// The module needs a survey first.
+    Survey,
+    /// It cannot be linked.
+    Failed(LinkError),
+}
+
+impl From<LinkError> for Stop {
+    fn from(error: LinkError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Linker {
-    /// A linker with empty scratch.
-    #[must_use]
+    /// A linker without scratch yet.
     pub const fn new() -> Self {
-        Self { offsets: Vec::new(), values: Vec::new(), far: Vec::new(), got_slots: Vec::new() }
+        Self {
+            plan: Plan::new(),
+            imports: Vec::new(),
+            values: Vec::new(),
+            slots: Vec::new(),
+            wanted: Vec::new(),
+            pending: Vec::new(),
+            chains: Vec::new(),
+        }
     }
 
-    /// Links `image`: reserves memory at `placement`, copies, resolves against `scope`, relocates, finalizes. On an error
-    /// nothing stays reserved.
+    /// Links `image` into memory reserved from `memory` at `placement`; undefined symbols are looked up in `scope` under
+    /// their names in `namespace`. Nothing of the module is run. If it fails, nothing is left reserved.
     ///
     /// # Errors
-    /// [`LinkError`], with the place; all unresolved symbols are reported together.
+    /// [`Unresolved`](LinkError::Unresolved) with all symbols that `scope` does not know; [`OutOfRange`](LinkError::OutOfRange),
+    /// [`Malformed`](LinkError::Malformed) or [`Unsupported`](LinkError::Unsupported) with the place of the relocation;
+    /// [`Host`](LinkError::Host) if memory refuses.
     pub fn link(
         &mut self,
         image: &Image<'_>,
@@ -62,145 +84,244 @@ impl Linker {
         scope: &dyn Scope,
         memory: &Arc<dyn Memory>,
         placement: Placement,
-    ) -> Result<Linked<'_>, LinkError> {
-        let Self { offsets, values, far, got_slots } = self;
-        resolve::resolve(image, namespace, scope, values, far)?;
-        let slots = count_got(image, got_slots)?;
-        let extras = Extras { page_size: memory.page_size(), stubs: far.len(), got_slots: slots };
-        let plan = plan::plan(image, extras, offsets)?;
-        let mut reservation = Reservation::new(memory, &Request { len: plan.len, align: plan.align, placement })?;
-        let run = reservation.run().get();
-        let bytes = reservation.bytes_mut();
-        copy(image, offsets, bytes);
+    ) -> Result<Linked, LinkError> {
+        let job = Job { image, namespace, memory, placement };
+        resolve::imports(image, namespace, scope, &mut self.imports)?;
+        self.slots.clear();
+        self.wanted.clear();
+        match self.pass(&job, 0, false) {
+            Ok(linked) => return Ok(linked),
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::Survey) => {}
+        }
+        let table = self.survey(image);
+        match self.pass(&job, table, true) {
+            Ok(linked) => Ok(linked),
+            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::Survey) => unreachable!("a surveyed module is not surveyed again"),
+        }
+    }
+
+    /// One pass; `table` is the number of slots of the global offset table.
+    fn pass(&mut self, job: &Job<'_>, table: usize, surveyed: bool) -> Result<Linked, Stop> {
+        let image = job.image;
         let machine = image.machine();
-        for (index, &target) in far.iter().enumerate() {
-            let at = plan.stubs + index * machine.stub_len();
-            machine.write_stub(&mut bytes[at..at + machine.stub_len()], RunAddr::new(run + at as u64), target);
+        let slots = Slots {
+            stubs: self.far_imports(job),
+            stub_len: machine.far_stub_len(),
+            table,
+            entry_len: image.format().pointer_size() as usize,
+        };
+        self.plan.fill(image, job.memory.page_size(), slots, &self.wanted)?;
+        let request = Request { len: self.plan.region_len(), align: self.plan.region_align(), placement: job.placement };
+        let host = |wanted| move |error| LinkError::Host { wanted, error };
+        let mut reservation = Reservation::new(job.memory, &request).map_err(host("memory for the module"))?;
+        let run = reservation.run();
+        if !image.format().wide && run.get().saturating_add(request.len as u64) > 1 << 32 {
+            let error = crate::resource::HostErrorKind::Protocol.into();
+            return Err(LinkError::Host { wanted: "memory below 4 GiB for the module", error }.into());
         }
-        place_symbols(image, offsets, run, values);
-        let mut target = Target { bytes, run, values, stubs: plan.stubs, got_slots, got: plan.got };
+
+        self.evaluate(job, run);
+        let bytes = reservation.bytes_mut();
+        self.bind_imports(job, bytes, run)?;
+        self.copy(image, bytes);
+        self.relocate(job, bytes, run, surveyed)?;
+        self.fill_table(image, bytes);
+
+        let mut segments = heapless::Vec::<Segment, 3>::new();
+        segments.extend(self.plan.protections());
+        reservation.finalize(&segments).map_err(host("protection of the module"))?;
+        Ok(Linked::new(reservation, &self.plan, image))
+    }
+
+    /// How many imports may need a stub: functions that are not in reach of every address the placement allows.
+    fn far_imports(&self, job: &Job<'_>) -> usize {
+        let machine = job.image.machine();
+        if machine.far_stub_len() == 0 {
+            return 0;
+        }
+        let reach = machine.reach();
+        let far = |import: &&Import| {
+            import.resolved.kind == SymbolKind::Function
+                && match job.placement {
+                    Placement::Anywhere => image_is_wide(job.image),
+                    Placement::Within { first, last } => !reach.covers(first, last, import.resolved.value.get()),
+                }
+        };
+        self.imports.iter().filter(far).count()
+    }
+
+    /// Gives the module's own symbols their addresses.
+    fn evaluate(&mut self, job: &Job<'_>, run: RunAddr) {
+        let plan = &self.plan;
+        resolve::definitions(job.image, &mut self.values, |index| {
+            plan.section(SectionIndex(index)).map(|planned| run.get() + planned.offset as u64)
+        });
+    }
+
+    /// Gives imports their addresses, through a stub where a function is out of reach.
+    fn bind_imports(&mut self, job: &Job<'_>, bytes: &mut [u8], run: RunAddr) -> Result<(), LinkError> {
+        let (machine, wide) = (job.image.machine(), job.image.format().wide);
+        let reach = machine.reach();
+        let last = run.get() + (self.plan.region_len() as u64 - 1);
+        let slots = self.plan.slots();
+        let mut stubs = 0;
+        for import in &self.imports {
+            let Some(value) = self.values.get_mut(import.symbol as usize) else { continue };
+            let target = import.resolved.value.get();
+            let fits = wide || target <= u64::from(u32::MAX);
+            *value = Value { address: target, state: if fits { State::Known } else { State::TooWide } };
+            if import.resolved.kind != SymbolKind::Function || !fits || reach.covers(run.get(), last, target) {
+                continue;
+            }
+            if stubs == slots.stubs {
+                // The machine has no stubs: its relocations will say whether they reach.
+                continue;
+            }
+            let offset = self.plan.stubs() + stubs * slots.stub_len;
+            let at = RunAddr::new(run.get() + offset as u64);
+            let Some(slot) = bytes.get_mut(offset..).and_then(|rest| rest.get_mut(..slots.stub_len)) else { continue };
+            machine.write_stub(slot, at, target);
+            value.address = at.get();
+            stubs += 1;
+        }
+        Ok(())
+    }
+
+    /// Copies what the file holds of each loaded section; the rest of the region is zero already.
+    fn copy(&self, image: &Image<'_>, bytes: &mut [u8]) {
+        for (index, planned) in self.plan.sections() {
+            let Some(section) = image.section(index) else { continue };
+            let data = section.data();
+            if let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..data.len())) {
+                place.copy_from_slice(data);
+            }
+        }
+    }
+
+    fn relocate(&self, job: &Job<'_>, bytes: &mut [u8], run: RunAddr, surveyed: bool) -> Result<(), Stop> {
+        let image = job.image;
+        let slot_base = run.get().wrapping_add(self.plan.table() as u64);
+        let context = Context { image, values: &self.values, slots: &self.slots, slot_base };
         for section in image.sections() {
-            let Some(records) = image.relocations(section)? else { continue };
-            let offset = offsets[records.target as usize];
-            if offset == NOT_LOADED || image.section(records.target).is_nobits() {
-                continue;
+            let Some(target) = self.applies(image, &section) else { continue };
+            let Some(planned) = self.plan.section(target.index()) else { continue };
+            let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..planned.size)) else { continue };
+            let place = Target { bytes: place, run: run.get().wrapping_add(planned.offset as u64) };
+            if let Err(fault) = relocate::section(&context, section.data(), section.is_explicit(), place) {
+                let again = matches!(fault.cause, Cause::Slot | Cause::Symbol(State::Unloaded));
+                return Err(if again && !surveyed { Stop::Survey } else { Stop::Failed(explain(job, &section, &target, fault)) });
             }
-            relocate::apply(image, records, offset, &mut target)?;
         }
-        let (segments, used) = plan.segments();
-        reservation.finalize(&segments[..used])?;
-        Ok(Linked { reservation, plan, offsets })
+        Ok(())
+    }
+
+    /// The section that `section` relocates, if it is one of loaded bytes.
+    fn applies<'a>(&self, image: &Image<'a>, section: &Section<'a>) -> Option<Section<'a>> {
+        let target = section.relocates()?;
+        self.plan.section(target)?;
+        image.section(target).filter(|target| !target.data().is_empty() || target.size() == 0)
+    }
+
+    /// Writes the addresses of the symbols that have a slot.
+    fn fill_table(&self, image: &Image<'_>, bytes: &mut [u8]) {
+        let size = image.format().pointer_size() as usize;
+        let big = image.format().order.big;
+        for (value, slot) in self.values.iter().zip(&self.slots) {
+            let Some(slot) = slot.checked_sub(1) else { continue };
+            let offset = self.plan.table() + slot as usize * size;
+            let Some(place) = bytes.get_mut(offset..).and_then(|rest| rest.get_mut(..size)) else { continue };
+            let (little, bigger) = (value.address.to_le_bytes(), value.address.to_be_bytes());
+            place.copy_from_slice(if big { &bigger[8 - size..] } else { &little[..size] });
+        }
+    }
+
+    /// Finds which sections loaded ones refer to and which symbols need a slot; gives the number of slots.
+    fn survey(&mut self, image: &Image<'_>) -> usize {
+        let machine = image.machine();
+        let mut table = 0u32;
+        self.slots.resize(image.symbol_count(), 0);
+        self.wanted.resize(image.section_count(), false);
+        self.chain(image);
+        self.pending.clear();
+        self.pending.extend(image.sections().filter(Section::is_loadable).map(|section| section.index().0));
+        while let Some(index) = self.pending.pop() {
+            let mut next = self.chains[index as usize].0;
+            while next != 0 {
+                let relocations = image.section(SectionIndex(next));
+                next = self.chains[next as usize].1;
+                for relocation in relocations.iter().flat_map(Section::relocations) {
+                    let Some(symbol) = image.raw_symbol(relocation.symbol) else { continue };
+                    if machine.kind(relocation.kind) == Kind::GotRelative32
+                        && let Some(slot @ 0) = self.slots.get_mut(relocation.symbol.0 as usize)
+                    {
+                        table += 1;
+                        *slot = table;
+                    }
+                    let crate::image::Definition::Section(home) = symbol.definition() else { continue };
+                    let loadable = image.section(home).is_some_and(|home| home.is_bits() && !home.is_loadable());
+                    if loadable && let Some(wanted @ false) = self.wanted.get_mut(home.0 as usize) {
+                        *wanted = true;
+                        self.pending.push(home.0);
+                    }
+                }
+            }
+        }
+        table as usize
+    }
+
+    /// Links the relocation sections of each section into a list.
+    fn chain(&mut self, image: &Image<'_>) {
+        self.chains.clear();
+        self.chains.resize(image.section_count(), (0, 0));
+        for section in image.sections() {
+            let Some(target) = section.relocates() else { continue };
+            let index = section.index().0;
+            if let Some(&(first, _)) = self.chains.get(target.0 as usize) {
+                self.chains[target.0 as usize].0 = index;
+                self.chains[index as usize].1 = first;
+            }
+        }
     }
 }
 
-/// Numbers the symbols that need a slot in the global offset table; leaves `slots` empty if none does.
-fn count_got(image: &Image<'_>, slots: &mut Vec<u32>) -> Result<usize, LinkError> {
-    slots.clear();
-    let mut used = 0;
-    for section in image.sections() {
-        let Some(records) = image.relocations(section)? else { continue };
-        if image.section(records.target).treatment() == Treatment::Skip {
-            continue;
-        }
-        for record in records.iter() {
-            if !image.machine().classify(record.kind).is_some_and(|kind| kind.wants_got()) {
-                continue;
-            }
-            if slots.is_empty() {
-                slots.resize(image.symbol_count() as usize, u32::MAX);
-            }
-            if let Some(slot @ &mut u32::MAX) = slots.get_mut(record.symbol as usize) {
-                *slot = used;
-                used += 1;
-            }
-        }
-    }
-    Ok(used as usize)
+fn image_is_wide(image: &Image<'_>) -> bool {
+    image.format().wide
 }
 
-fn copy(image: &Image<'_>, offsets: &[usize], bytes: &mut [u8]) {
-    for section in image.sections() {
-        let offset = offsets[section.index() as usize];
-        if offset != NOT_LOADED && !section.is_nobits() {
-            let contents = image.contents(section);
-            bytes[offset..offset + contents.len()].copy_from_slice(contents);
-        }
-    }
-}
-
-/// Turns the offsets of the symbols that the image defines into run addresses.
-fn place_symbols(image: &Image<'_>, offsets: &[usize], run: u64, values: &mut [Value]) {
-    for symbol in image.symbols() {
-        if let (Place::Section(section), value @ Value::Is(_)) = (symbol.place, &mut values[symbol.index as usize]) {
-            *value = match offsets[section as usize] {
-                NOT_LOADED => Value::Not(Reason::Unloaded),
-                offset => Value::Is((run + offset as u64).wrapping_add(symbol.value)),
-            };
-        }
-    }
-}
-
-impl Linked<'_> {
-    /// Where everything lies.
-    #[must_use]
-    pub fn plan(&self) -> Plan {
-        self.plan
-    }
-
-    /// Run address of the first byte.
-    #[must_use]
-    pub fn run(&self) -> RunAddr {
-        self.reservation.run()
-    }
-
-    /// Address and size in bytes of the text segment, the two numbers that NetBSD reports of a module.
-    #[must_use]
-    pub fn text(&self) -> (RunAddr, u64) {
-        (self.at(self.plan.text.offset), self.plan.text.len as u64)
-    }
-
-    /// Run address of a place in the file; `None` if its section was not loaded.
-    #[must_use]
-    pub fn address(&self, location: Location) -> Option<RunAddr> {
-        match *self.offsets.get(location.section as usize)? {
-            NOT_LOADED => None,
-            offset => self.at(offset).checked_add(location.offset),
-        }
-    }
-
-    /// Address and size in bytes of the first loaded section called `name`.
-    #[must_use]
-    pub fn section(&self, image: &Image<'_>, name: &str) -> Option<(RunAddr, u64)> {
-        let section = image.section_named(name)?;
-        Some((self.address(Location { section: section.index(), offset: 0 })?, section.size()))
-    }
-
-    /// The named symbols that the module defines and that were loaded, local ones included.
-    pub fn defined<'a>(&self, image: &Image<'a>, namespace: &Namespace) -> impl Iterator<Item = Defined<'a>> {
-        let image = *image;
-        image.symbols().filter_map(move |symbol| {
-            let value = match symbol.place {
-                Place::Absolute => RunAddr::new(symbol.value),
-                Place::Section(section) => self.address(Location { section, offset: symbol.value })?,
-                _ => return None,
-            };
-            let raw = image.symbol_name(symbol).filter(|raw| !raw.is_empty())?;
-            let kind = match symbol.place {
-                Place::Absolute => SymbolKind::Absolute,
-                _ if symbol.is_function() => SymbolKind::Function,
-                _ => SymbolKind::Data,
-            };
-            Some(Defined { name: namespace.name(symbol.binding, raw), value, size: symbol.size, kind, binding: symbol.binding })
-        })
-    }
-
-    /// The memory, for whoever keeps the module.
-    #[must_use]
-    pub fn into_reservation(self) -> Reservation {
-        self.reservation
-    }
-
-    fn at(&self, offset: usize) -> RunAddr {
-        RunAddr::new(self.reservation.run().get() + offset as u64)
+/// The typed error of a relocation that could not be applied.
+#[cold]
+fn explain(job: &Job<'_>, section: &Section<'_>, target: &Section<'_>, fault: Fault) -> LinkError {
+    let image = job.image;
+    let Some(relocation) = section.relocations().nth(fault.entry as usize) else {
+        return LinkError::malformed(section.place(), Problem::TooLarge);
+    };
+    let record = section.place().entry(fault.entry);
+    let place = target.place().at(relocation.offset);
+    let name = || resolve::described(image, job.namespace, relocation.symbol);
+    let boxed = || name().into_boxed_str();
+    match fault.cause {
+        Cause::SymbolIndex => LinkError::malformed(record, Problem::RelocationSymbol(relocation.symbol.0)),
+        Cause::Slot => LinkError::unsupported(place, Feature::Relocation(relocation.kind)),
+        Cause::Symbol(state) => match state {
+            State::Null | State::Known => LinkError::malformed(record, Problem::NoSymbol),
+            State::Undefined => LinkError::malformed(place, Problem::UndefinedLocal(SymbolIndex(relocation.symbol.0))),
+            State::Common => LinkError::unsupported(place, Feature::Common(boxed())),
+            State::ThreadLocal => LinkError::unsupported(place, Feature::ThreadLocal(boxed())),
+            State::Indirect => LinkError::unsupported(place, Feature::IndirectFunction(boxed())),
+            State::Unloaded => LinkError::unsupported(place, Feature::Unloaded(boxed())),
+            State::TooWide => LinkError::unsupported(place, Feature::AddressWidth(boxed())),
+        },
+        Cause::Refused(refusal) => match refusal {
+            Refusal::Place => {
+                LinkError::malformed(record, Problem::RelocationPlace { offset: relocation.offset, size: target.size() })
+            }
+            Refusal::Unknown => LinkError::unsupported(record.at(relocation.offset), Feature::Relocation(relocation.kind)),
+            Refusal::Instruction(word) => LinkError::malformed(place, Problem::Instruction(word)),
+            Refusal::Range(value) => {
+                LinkError::OutOfRange(Box::new(OutOfRange { place, symbol: name(), relocation: relocation.kind, value }))
+            }
+        },
     }
 }

@@ -1,135 +1,293 @@
-//! Stage 4, plan: sections get offsets in one region, grouped by protection. Pure and printable.
+//! Sections → segments, offsets, stub and table slots of one region.
+//!
+//! ```text
+//! text    sections with SHF_EXECINSTR, then far-call stubs      read, execute
+//! rodata  neither executable nor writable, then offset table    read
+//! data    the rest: writable                                    read, write
+//! ```
+//! Each segment starts on a page; within it sections keep the order of their headers. Only sections that can matter are
+//! loaded: PROGBITS and NOBITS with SHF_ALLOC, and such without it if a relocation of a loaded section refers to them.
 
-use crate::address::align_up;
-use crate::error::LinkError;
-use crate::image::{Image, Treatment};
+use crate::address::{SectionIndex, align_up};
+use crate::error::{LinkError, Place, Problem};
+use crate::image::{Image, Section};
 use crate::resource::{Protection, Segment};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Offset of a section that is not loaded.
-pub(crate) const NOT_LOADED: usize = usize::MAX;
-
-/// A group of sections with one protection, in offsets from the start of the region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Group {
-    /// First byte, a multiple of the page size.
-    pub offset: usize,
-    /// Bytes, without the padding of the last page.
-    pub len: usize,
-}
-
-/// Where everything of a module lies in its region.
+/// Which part of a module's region a section belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Code, followed by the stubs of far functions.
-    pub text: Group,
-    /// Read-only data, followed by the global offset table.
-    pub rodata: Group,
-    /// Writable data.
-    pub data: Group,
-    /// Bytes of the region, a multiple of the page size.
+pub enum SegmentKind {
+    /// Code.
+    Text,
+    /// Constants.
+    Rodata,
+    /// Variables.
+    Data,
+}
+
+/// A part of a module's region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Bytes from the start of the region; a multiple of the page size.
+    pub offset: usize,
+    /// Bytes in use.
     pub len: usize,
-    /// Alignment of the region in bytes.
-    pub align: usize,
-    /// Offset of the first far-call stub.
+}
+
+/// Where a section goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Its segment.
+    pub segment: SegmentKind,
+    /// Bytes from the start of the region.
+    pub offset: usize,
+    /// Bytes.
+    pub size: usize,
+}
+
+/// Slots that a module needs besides its sections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// Far-call stubs.
     pub stubs: usize,
-    /// Offset of the first slot of the global offset table.
-    pub got: usize,
+    /// Bytes of one stub.
+    pub stub_len: usize,
+    /// Entries of the global offset table.
+    pub table: usize,
+    /// Bytes of one entry.
+    pub entry_len: usize,
 }
 
-/// What a plan needs beside the sections.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Extras {
-    pub page_size: usize,
-    pub stubs: usize,
-    pub got_slots: usize,
-}
-
-/// Plans `image`; `offsets` gets one entry per section, [`NOT_LOADED`] for those that stay behind.
-pub(crate) fn plan(image: &Image<'_>, extras: Extras, offsets: &mut Vec<usize>) -> Result<Plan, LinkError> {
-    offsets.clear();
-    offsets.resize(image.section_count() as usize, NOT_LOADED);
-    let machine = image.machine();
-    let too_large = LinkError::Malformed { why: "the sections do not fit the address space", section: 0, entry: 0 };
-    let mut cursor = Cursor { next: 0, align: extras.page_size, page_size: extras.page_size };
-
-    let mut place = |image: &Image<'_>, treatment, cursor: &mut Cursor| -> Option<usize> {
-        let start = cursor.next;
-        for section in image.sections().filter(|section| section.treatment() == treatment) {
-            offsets[section.index() as usize] =
-                cursor.take(usize::try_from(section.size()).ok()?, usize::try_from(section.align()).ok()?)?;
-        }
-        Some(start)
-    };
-
-    let mut groups = || -> Option<Plan> {
-        let text = place(image, Treatment::Text, &mut cursor)?;
-        let stubs = cursor.take(extras.stubs.checked_mul(machine.stub_len())?, machine.stub_len())?;
-        let text = cursor.close(text)?;
-        let rodata = place(image, Treatment::Rodata, &mut cursor)?;
-        let got = cursor.take(extras.got_slots.checked_mul(machine.pointer_len())?, machine.pointer_len())?;
-        let rodata = cursor.close(rodata)?;
-        let data = place(image, Treatment::Data, &mut cursor)?;
-        let data = cursor.close(data)?;
-        Some(Plan { text, rodata, data, len: cursor.next, align: cursor.align, stubs, got })
-    };
-    let plan = groups().filter(|plan| isize::try_from(plan.len).is_ok()).ok_or(too_large)?;
-    if plan.text.len == 0 {
-        return Err(LinkError::NotAnObject { why: "no executable section", found: 0 });
-    }
-    if let Some(section) = image.sections().find(|section| section.is_tls() && section.treatment() != Treatment::Skip) {
-        let why = "thread-local storage of kind";
-        let section_name = image.section_name(section).into();
-        return Err(LinkError::Unsupported { why, section: section_name, offset: 0, value: section.kind().into() });
-    }
-    Ok(plan)
-}
-
-struct Cursor {
-    next: usize,
+/// The layout of one module. Pure: no memory is touched to make it. Reusable without new allocations.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// By section index.
+    sections: Vec<Option<Planned>>,
+    text: Extent,
+    rodata: Extent,
+    data: Extent,
+    /// Bytes of the text segment that are sections.
+    code: usize,
+    stubs: usize,
+    table: usize,
+    slots: Slots,
+    len: usize,
     align: usize,
-    page_size: usize,
-}
-
-impl Cursor {
-    fn take(&mut self, len: usize, align: usize) -> Option<usize> {
-        let start = align_up(self.next, align)?;
-        self.next = start.checked_add(len)?;
-        self.align = self.align.max(align);
-        Some(start)
-    }
-
-    /// Ends the group that began at `start` and moves on to a new page.
-    fn close(&mut self, start: usize) -> Option<Group> {
-        let len = self.next - start;
-        self.next = align_up(self.next, self.page_size)?;
-        Some(Group { offset: start, len })
-    }
+    page: usize,
 }
 
 impl Plan {
-    /// The protections of the three groups, whole pages each, and how many of the three are not empty.
-    pub(crate) fn segments(&self) -> ([Segment; 3], usize) {
-        let next = [self.rodata.offset, self.data.offset, self.len];
-        let mut segments = [Segment { offset: 0, len: 0, protection: Protection::None }; 3];
-        let mut used = 0;
-        let protections = [Protection::ReadExecute, Protection::Read, Protection::ReadWrite];
-        for ((group, end), protection) in [self.text, self.rodata, self.data].into_iter().zip(next).zip(protections) {
-            if group.len != 0 {
-                segments[used] = Segment { offset: group.offset, len: end - group.offset, protection };
-                used += 1;
-            }
+    /// An empty plan, to be filled.
+    pub const fn new() -> Self {
+        const EMPTY: Extent = Extent { offset: 0, len: 0 };
+        Self {
+            sections: Vec::new(),
+            text: EMPTY,
+            rodata: EMPTY,
+            data: EMPTY,
+            code: 0,
+            stubs: 0,
+            table: 0,
+            slots: Slots { stubs: 0, stub_len: 0, table: 0, entry_len: 0 },
+            len: 0,
+            align: 1,
+            page: 1,
         }
-        (segments, used)
+    }
+
+    /// The plan of `image` for pages of `page` bytes (a power of two), without any slots.
+    ///
+    /// # Errors
+    /// [`Malformed`](LinkError::Malformed) if sizes do not fit or nothing is executable.
+    pub fn of(image: &Image<'_>, page: usize) -> Result<Self, LinkError> {
+        let mut plan = Self::new();
+        plan.fill(image, page, Slots::default(), &[])?;
+        Ok(plan)
+    }
+
+    /// Plans `image` anew. `wanted`, by section index, names sections to load although they do not ask for it.
+    pub(crate) fn fill(&mut self, image: &Image<'_>, page: usize, slots: Slots, wanted: &[bool]) -> Result<(), LinkError> {
+        self.sections.clear();
+        self.sections.resize(image.section_count(), None);
+        let mut segments = [Growing::default(); 3];
+        for section in image.sections() {
+            let index = section.index().0 as usize;
+            if !section.is_loadable() && !wanted.get(index).is_some_and(|&wanted| wanted && section.is_bits()) {
+                continue;
+            }
+            let segment = segment_of(&section);
+            let too_large = || LinkError::malformed(section.place(), Problem::TooLarge);
+            let (offset, size) = segments[segment as usize].add(section.size(), section.align()).ok_or_else(too_large)?;
+            self.sections[index] = Some(Planned { segment, offset, size });
+        }
+        let [text, rodata, data] = &mut segments;
+        if text.len == 0 {
+            return Err(LinkError::malformed(Place::FILE, Problem::NoText));
+        }
+        self.code = text.len;
+        self.lay_out(text, rodata, data, page, slots).ok_or_else(|| LinkError::malformed(Place::FILE, Problem::TooLarge))
+    }
+
+    fn lay_out(&mut self, text: &mut Growing, rodata: &mut Growing, data: &mut Growing, page: usize, slots: Slots) -> Option<()> {
+        let (stubs, _) = text.add_array(slots.stubs, slots.stub_len)?;
+        let (table, _) = rodata.add_array(slots.table, slots.entry_len)?;
+        self.text = Extent { offset: 0, len: text.len };
+        self.rodata = Extent { offset: align_up(text.len, page.max(rodata.align))?, len: rodata.len };
+        let end = self.rodata.offset.checked_add(rodata.len)?;
+        self.data = Extent { offset: align_up(end, page.max(data.align))?, len: data.len };
+        self.len = align_up(self.data.offset.checked_add(data.len)?, page)?;
+        // A region has to be addressable both as working memory and where it runs.
+        isize::try_from(self.len).ok()?;
+        for planned in self.sections.iter_mut().flatten() {
+            planned.offset += match planned.segment {
+                SegmentKind::Text => self.text.offset,
+                SegmentKind::Rodata => self.rodata.offset,
+                SegmentKind::Data => self.data.offset,
+            };
+        }
+        self.stubs = stubs;
+        self.table = self.rodata.offset + table;
+        self.slots = slots;
+        self.align = page.max(text.align).max(rodata.align).max(data.align);
+        self.page = page;
+        Some(())
+    }
+
+    /// Where section `index` goes; `None` if it is not loaded.
+    #[inline]
+    pub fn section(&self, index: SectionIndex) -> Option<Planned> {
+        self.sections.get(index.0 as usize).copied().flatten()
+    }
+
+    /// The loaded sections in header order.
+    pub fn sections(&self) -> impl Iterator<Item = (SectionIndex, Planned)> + '_ {
+        self.sections
+            .iter()
+            .enumerate()
+            .filter_map(|(index, planned)| planned.map(|planned| (SectionIndex(index as u32), planned)))
+    }
+
+    /// The extent of a segment, slots included.
+    pub fn segment(&self, kind: SegmentKind) -> Extent {
+        match kind {
+            SegmentKind::Text => self.text,
+            SegmentKind::Rodata => self.rodata,
+            SegmentKind::Data => self.data,
+        }
+    }
+
+    /// Bytes of the text segment that come from the file, padding between sections included.
+    pub fn code_len(&self) -> usize {
+        self.code
+    }
+
+    /// Bytes of the region, a multiple of the page size.
+    pub fn region_len(&self) -> usize {
+        self.len
+    }
+
+    /// Alignment of the region.
+    pub fn region_align(&self) -> usize {
+        self.align
+    }
+
+    /// Offset of the first far-call stub.
+    pub(crate) fn stubs(&self) -> usize {
+        self.stubs
+    }
+
+    /// Offset of the global offset table.
+    pub(crate) fn table(&self) -> usize {
+        self.table
+    }
+
+    /// The slots it has room for.
+    pub fn slots(&self) -> Slots {
+        self.slots
+    }
+
+    /// The protections to ask for: none writable and executable, none empty.
+    pub fn protections(&self) -> impl Iterator<Item = Segment> + '_ {
+        let all = [(self.text, Protection::ReadExecute), (self.rodata, Protection::Read), (self.data, Protection::ReadWrite)];
+        all.into_iter().filter(|(extent, _)| extent.len != 0).map(|(extent, protection)| Segment {
+            offset: extent.offset,
+            len: align_up(extent.len, self.page).unwrap_or(extent.len),
+            protection,
+        })
+    }
+
+    /// The plan as text, one line per segment and section, with the names that `image` gives them.
+    pub fn display<'a>(&'a self, image: &'a Image<'a>) -> impl fmt::Display + 'a {
+        Listing { plan: self, image }
     }
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, group, access) in [("text", self.text, "r-x"), ("rodata", self.rodata, "r--"), ("data", self.data, "rw-")] {
-            writeln!(f, "{name:<7} {access} offset {:#8x} size {:#8x}", group.offset, group.len)?;
+/// Code wins over writable.
+fn segment_of(section: &Section<'_>) -> SegmentKind {
+    if section.is_executable() {
+        SegmentKind::Text
+    } else if section.is_writable() {
+        SegmentKind::Data
+    } else {
+        SegmentKind::Rodata
+    }
+}
+
+/// A segment while sections are added.
+#[derive(Clone, Copy)]
+struct Growing {
+    len: usize,
+    align: usize,
+}
+
+impl Default for Growing {
+    fn default() -> Self {
+        Self { len: 0, align: 1 }
+    }
+}
+
+impl Growing {
+    /// Offset within the segment, and size.
+    fn add(&mut self, size: u64, align: u64) -> Option<(usize, usize)> {
+        let (size, align) = (usize::try_from(size).ok()?, usize::try_from(align).ok()?);
+        let offset = align_up(self.len, align)?;
+        self.len = offset.checked_add(size)?;
+        self.align = self.align.max(align);
+        Some((offset, size))
+    }
+
+    fn add_array(&mut self, count: usize, size: usize) -> Option<(usize, usize)> {
+        if count == 0 {
+            return Some((self.len, 0));
         }
-        write!(f, "region      size   {:#8x} align {:#6x}", self.len, self.align)
+        self.add(count.checked_mul(size)? as u64, size.next_power_of_two() as u64)
+    }
+}
+
+struct Listing<'a> {
+    plan: &'a Plan,
+    image: &'a Image<'a>,
+}
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan;
+        writeln!(f, "region {:#x} bytes, align {:#x}", plan.len, plan.align)?;
+        for (kind, name) in [(SegmentKind::Text, "text"), (SegmentKind::Rodata, "rodata"), (SegmentKind::Data, "data")] {
+            let extent = plan.segment(kind);
+            writeln!(f, "{name} {:#x} +{:#x}", extent.offset, extent.len)?;
+            for (index, planned) in plan.sections().filter(|(_, planned)| planned.segment == kind) {
+                let name = self.image.section(index).map_or("", |section| section.name());
+                writeln!(f, "  {:#x} +{:#x} {name}", planned.offset, planned.size)?;
+            }
+            if kind == SegmentKind::Text && plan.slots.stubs != 0 {
+                writeln!(f, "  {:#x} {} stubs", plan.stubs, plan.slots.stubs)?;
+            }
+            if kind == SegmentKind::Rodata && plan.slots.table != 0 {
+                writeln!(f, "  {:#x} {} table entries", plan.table, plan.slots.table)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,155 +1,151 @@
-//! Stage 3, resolve: undefined symbols become addresses.
+//! Undefined symbols → addresses.
+//!
+//! Whether an import is a function is known only to its exporter, so imports are resolved before the plan is made. A symbol
+//! that the module defines is its own; everything else is asked of the scope, once. All that nobody exports are reported
+//! together.
 
-use crate::address::RunAddr;
+use crate::address::{RunAddr, SymbolIndex};
 use crate::error::{LinkError, Missing};
-use crate::image::{Binding, Image, Place, Symbol};
+use crate::image::{Binding, Image};
+use crate::relocate::{State, Value};
 use crate::rename::{Name, Namespace};
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use goblin::elf::{section_header as sh, sym};
 
-/// What an exporter knows about its symbol; importers do not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an exported symbol is, as its exporter knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SymbolKind {
-    /// Code: a stub may stand in for it.
+    /// Code: a call out of reach may go through a stub.
     Function,
-    /// Data: it must be in reach.
+    /// Data: it has to lie within reach.
     Data,
     /// A number.
     Absolute,
 }
 
-/// An export that a name led to.
+/// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// Its address or number.
+    /// Its address.
     pub value: RunAddr,
     /// What it is.
     pub kind: SymbolKind,
 }
 
-/// What a module's undefined symbols are looked up in.
+/// Where undefined symbols are looked up.
 pub trait Scope {
-    /// The export called `name`.
+    /// What `name` stands for, if anybody exports it.
     fn lookup(&self, name: Name<'_>) -> Option<Resolved>;
 }
 
-/// A scope in which nothing is exported.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Empty;
-
-impl Scope for Empty {
-    fn lookup(&self, _name: Name<'_>) -> Option<Resolved> {
+/// A scope that exports nothing.
+impl Scope for () {
+    fn lookup(&self, _: Name<'_>) -> Option<Resolved> {
         None
     }
 }
 
-/// What a relocation against a symbol uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
-    /// Address or number, once sections are placed.
-    Is(u64),
-    /// A function out of reach; the stub's number.
-    Far(u32),
-    /// It has no address.
-    Not(Reason),
+/// An undefined symbol and what it stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Import {
+    pub(crate) symbol: u32,
+    pub(crate) resolved: Resolved,
 }
 
-/// Why a symbol has no address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    Common,
-    Unloaded,
-    Null,
-    UndefinedLocal,
-    Reserved,
-    ThreadLocal,
-}
-
-impl Reason {
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Common => "is a common symbol without space; link the module with -d",
-            Self::Unloaded => "is in a section that is not loaded",
-            Self::Null => "is the null symbol",
-            Self::UndefinedLocal => "is local and undefined",
-            Self::Reserved => "has a reserved section index",
-            Self::ThreadLocal => "is thread-local",
-        }
-    }
-}
-
-/// Resolves the undefined symbols of `image` into `values`, one entry per symbol, and lists the targets of far functions.
-/// Symbols that the image defines get their offset in their section for now.
-pub(crate) fn resolve(
+/// Resolves every undefined symbol of `image` into `imports`, in table order.
+pub(crate) fn imports(
     image: &Image<'_>,
     namespace: &Namespace,
     scope: &dyn Scope,
-    values: &mut Vec<Value>,
-    far: &mut Vec<u64>,
+    imports: &mut Vec<Import>,
 ) -> Result<(), LinkError> {
-    values.clear();
-    far.clear();
-    values.reserve(image.symbol_count() as usize);
-    values.push(Value::Not(Reason::Null));
+    imports.clear();
     let mut complete = true;
+    for (index, symbol) in image.raw_symbols().enumerate() {
+        if u32::from(symbol.section) != sh::SHN_UNDEF || symbol.name == 0 || sym::st_bind(symbol.info) == sym::STB_LOCAL {
+            continue;
+        }
+        let raw = image.symbol_name(symbol.name);
+        if raw.is_empty() {
+            continue;
+        }
+        match scope.lookup(namespace.name(symbol.is_global(), raw)) {
+            Some(resolved) => imports.push(Import { symbol: index as u32, resolved }),
+            None => complete = false,
+        }
+    }
+    if complete { Ok(()) } else { Err(missing(image, namespace, imports)) }
+}
+
+/// Every undefined symbol that is not among `found`, each with the first place of a loaded section that wants it.
+#[cold]
+fn missing(image: &Image<'_>, namespace: &Namespace, found: &[Import]) -> LinkError {
+    let mut found = found.iter().peekable();
+    // By symbol index: position in the list + 1.
+    let mut positions = alloc::vec![0usize; image.symbol_count()];
+    let mut list = Vec::new();
     for symbol in image.symbols() {
-        values.push(match symbol.place {
-            Place::Section(_) | Place::Absolute => Value::Is(symbol.value),
-            Place::Common => Value::Not(Reason::Common),
-            Place::Reserved(_) => Value::Not(Reason::Reserved),
-            Place::Undefined if symbol.binding == Binding::Local => Value::Not(Reason::UndefinedLocal),
-            Place::Undefined => {
-                let found = import(image, namespace, symbol).and_then(|name| scope.lookup(name));
-                match found {
-                    Some(Resolved { value, kind: SymbolKind::Function }) if !image.machine().reaches(value.get()) => {
-                        far.push(value.get());
-                        Value::Far(far.len() as u32 - 1)
-                    }
-                    Some(found) => Value::Is(found.value.get()),
-                    None => {
-                        complete = false;
-                        Value::Not(Reason::Null)
-                    }
-                }
-            }
-        });
-        if symbol.is_tls() {
-            values.pop();
-            values.push(Value::Not(Reason::ThreadLocal));
+        let undefined = symbol.definition == crate::image::Definition::Undefined;
+        if !undefined || symbol.name.is_empty() || symbol.binding == Binding::Local {
+            continue;
         }
+        if found.next_if(|import| import.symbol == symbol.index.0).is_some() {
+            continue;
+        }
+        let global = symbol.binding == Binding::Global;
+        let name = namespace.full(namespace.name(global, symbol.name));
+        list.push(Missing { name, weak: symbol.binding == Binding::Weak, wanted: None });
+        positions[symbol.index.0 as usize] = list.len();
     }
-    if complete { Ok(()) } else { Err(missing(image, namespace, scope)?) }
-}
-
-/// What an undefined symbol asks for. A weak reference asks for the global of that name, so it is renamed like one.
-fn import<'a>(image: &Image<'a>, namespace: &Namespace, symbol: Symbol) -> Option<Name<'a>> {
-    let raw = image.symbol_name(symbol).filter(|raw| !raw.is_empty())?;
-    Some(namespace.name(Binding::Global, raw))
-}
-
-/// The error that lists every missing symbol with the first relocation that wants it.
-fn missing(image: &Image<'_>, namespace: &Namespace, scope: &dyn Scope) -> Result<LinkError, LinkError> {
-    let mut wanted: Vec<Option<(u32, u64)>> = Vec::new();
-    wanted.resize(image.symbol_count() as usize, None);
-    for table in image.sections() {
-        let Some(records) = image.relocations(table)? else { continue };
-        for record in records.iter() {
-            if let Some(first @ None) = wanted.get_mut(record.symbol as usize) {
-                *first = Some((records.target, record.offset));
+    for section in image.sections() {
+        let Some(target) = section.relocates().and_then(|index| image.section(index)) else { continue };
+        if !target.is_loadable() {
+            continue;
+        }
+        for relocation in section.relocations() {
+            let position = positions.get(relocation.symbol.0 as usize).copied().unwrap_or(0);
+            if let Some(missing) = position.checked_sub(1).and_then(|position| list.get_mut(position))
+                && missing.wanted.is_none()
+            {
+                missing.wanted = Some(target.place().at(relocation.offset));
             }
         }
     }
-    let undefined = image.symbols().filter(|symbol| symbol.place == Place::Undefined && symbol.binding != Binding::Local);
-    let missing = undefined
-        .filter(|&symbol| import(image, namespace, symbol).is_none_or(|name| scope.lookup(name).is_none()))
-        .map(|symbol| Missing {
-            symbol: match import(image, namespace, symbol) {
-                Some(name) => namespace.full(name),
-                None => String::from("(no name)"),
-            },
-            wanted_by: wanted[symbol.index as usize]
-                .map(|(section, offset)| (image.section_name(image.section(section)).to_string(), offset)),
-        })
-        .collect();
-    Ok(LinkError::Unresolved { missing })
+    LinkError::Unresolved(list.into_boxed_slice())
+}
+
+/// The state of a defined symbol whose section, if it has one, is loaded.
+#[inline(always)]
+pub(crate) fn state_of(info: u8) -> State {
+    match sym::st_type(info) {
+        sym::STT_TLS => State::ThreadLocal,
+        sym::STT_GNU_IFUNC => State::Indirect,
+        _ => State::Known,
+    }
+}
+
+/// The values of `image`'s own symbols; `base` gives the run address of a loaded section by its index.
+pub(crate) fn definitions(image: &Image<'_>, values: &mut Vec<Value>, mut base: impl FnMut(u32) -> Option<u64>) {
+    values.clear();
+    values.extend(image.raw_symbols().map(|symbol| match u32::from(symbol.section) {
+        sh::SHN_UNDEF => Value { address: 0, state: State::Undefined },
+        sh::SHN_ABS => Value { address: symbol.value, state: State::Known },
+        sh::SHN_COMMON => Value { address: 0, state: State::Common },
+        index => match base(index) {
+            Some(base) => Value { address: base.wrapping_add(symbol.value), state: state_of(symbol.info) },
+            None => Value { address: 0, state: State::Unloaded },
+        },
+    }));
+    if let Some(null) = values.first_mut() {
+        *null = Value { address: 0, state: State::Null };
+    }
+}
+
+/// The full name of symbol `index`, or of the section it stands for.
+pub(crate) fn described(image: &Image<'_>, namespace: &Namespace, index: SymbolIndex) -> alloc::string::String {
+    match image.symbol(index) {
+        Some(symbol) if symbol.name.is_empty() => image.described(&symbol).into(),
+        Some(symbol) => namespace.full(namespace.name(symbol.binding == Binding::Global, symbol.name)),
+        None => alloc::string::String::new(),
+    }
 }

@@ -1,235 +1,392 @@
-//! Stage 1, image: bytes become a checked view.
+//! Bytes of a relocatable object → a checked view.
 //!
-//! [`Image::parse`] bounds every offset, link, string and symbol index that later stages use, once; accessors cannot fail
-//! afterwards. Nothing is copied and nothing is allocated.
+//! [`Image::parse`] bounds headers, sections, links, strings and symbols once; every accessor afterwards is infallible. There is
+//! no heap and no copy: an image is a few slices of the caller's bytes. Only relocation records are left to whoever applies
+//! them, so that they are streamed once: their symbol index and their place are plain numbers until then.
 
-mod raw;
-mod relocation;
-mod section;
-mod symbol;
+mod layout;
+mod parse;
 
-pub(crate) use raw::Encoding;
-pub use relocation::{Relocation, Relocations};
-pub use section::{Section, Treatment};
-pub use symbol::{Binding, Place, Symbol};
+pub(crate) use layout::{Format, Order, RawRelocation, RawSymbol, SectionHeader};
 
+use crate::address::{SectionIndex, SymbolIndex};
 use crate::arch::Machine;
-use crate::error::LinkError;
-use goblin::elf::header::{EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, ELFMAG, ET_REL};
-use goblin::elf::section_header::{SHN_LORESERVE, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB};
+use crate::error::Place;
+use core::ffi::CStr;
+use goblin::elf::{section_header as sh, sym};
 
-/// Most section headers an object may have, as NetBSD limits it.
-const MAX_SECTIONS: u32 = 32768;
+/// Width of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// 32 bits.
+    Elf32,
+    /// 64 bits.
+    Elf64,
+}
 
-/// A checked ELF relocatable object.
+/// Byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endian {
+    /// Least significant byte first.
+    Little,
+    /// Most significant byte first.
+    Big,
+}
+
+/// A relocatable object whose structure has been checked. Borrows the file's bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
     bytes: &'a [u8],
-    encoding: Encoding,
+    format: Format,
     machine: Machine,
-    section_offset: usize,
-    section_count: u32,
-    section_names: &'a [u8],
-    symbol_section: u32,
+    /// The section header table.
+    headers: &'a [u8],
+    /// Section names; empty if the file has none.
+    section_names: &'a str,
+    symbol_section: SectionIndex,
     symbols: &'a [u8],
-    symbol_names: &'a [u8],
+    strings: &'a str,
+}
+
+/// A section of an [`Image`].
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    index: SectionIndex,
+    header: SectionHeader,
+    image: Image<'a>,
+}
+
+/// Where a symbol is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Definition {
+    /// Nowhere in this file.
+    Undefined,
+    /// At its value, whatever is loaded where.
+    Absolute,
+    /// Nowhere yet: it waits for common space.
+    Common,
+    /// `value` bytes into a section.
+    Section(SectionIndex),
+}
+
+/// How far a symbol is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// In its file.
+    Local,
+    /// Everywhere.
+    Global,
+    /// Everywhere, giving way to a global one.
+    Weak,
+    /// Anything else, by its ELF number.
+    Other(u8),
+}
+
+/// What a symbol stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SymbolType {
+    /// Not said.
+    None,
+    /// Data.
+    Object,
+    /// Code.
+    Function,
+    /// A section.
+    Section,
+    /// A source file.
+    File,
+    /// Common data.
+    Common,
+    /// Thread-local data.
+    ThreadLocal,
+    /// A function that chooses its implementation when started.
+    IndirectFunction,
+    /// Anything else, by its ELF number.
+    Other(u8),
+}
+
+/// A symbol of an [`Image`].
+#[derive(Clone, Copy, Debug)]
+pub struct Symbol<'a> {
+    /// Its index.
+    pub index: SymbolIndex,
+    /// Its name in the file; may be empty.
+    pub name: &'a str,
+    /// How far it is seen.
+    pub binding: Binding,
+    /// What it stands for.
+    pub kind: SymbolType,
+    /// Where it is defined.
+    pub definition: Definition,
+    /// Offset in its section, absolute value, or alignment of a common symbol.
+    pub value: u64,
+    /// Bytes it covers, as the file says.
+    pub size: u64,
+}
+
+/// A relocation record, not yet checked against its section and the symbol table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// Bytes from the start of the section it applies to.
+    pub offset: u64,
+    /// The symbol it names; may lie beyond the table.
+    pub symbol: SymbolIndex,
+    /// Its type, as the machine numbers it.
+    pub kind: u32,
+    /// The addend; `None` if it is stored at the place.
+    pub addend: Option<i64>,
 }
 
 impl<'a> Image<'a> {
-    /// Checks `bytes` as an ELF relocatable object of a known machine.
-    ///
-    /// # Errors
-    /// [`LinkError::Truncated`], [`LinkError::NotAnObject`] or [`LinkError::Malformed`], with the place.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, LinkError> {
-        let encoding = ident(bytes)?;
-        let header_len = encoding.header_len();
-        if bytes.len() < header_len {
-            return Err(LinkError::Truncated { what: "ELF header", offset: 0, needed: header_len as u64 });
-        }
-        let not = |why, found| Err(LinkError::NotAnObject { why, found });
-        let kind = encoding.u16(bytes, 16);
-        if kind != ET_REL {
-            return not("e_type is not ET_REL", kind.into());
-        }
-        let version = encoding.u32(bytes, 20);
-        if version != 1 {
-            return not("e_version is not 1", version.into());
-        }
-        let number = encoding.u16(bytes, 18);
-        let Some(machine) = Machine::from_elf(number, encoding.wide, encoding.little) else {
-            return not("unknown e_machine, class or byte order", number.into());
-        };
-        // After e_entry, e_phoff and e_shoff come e_flags and six half-words.
-        let words = 24 + 3 * encoding.word_len();
-        let section_offset = encoding.word(bytes, 24 + 2 * encoding.word_len());
-        let entry_len = encoding.u16(bytes, words + 10);
-        let section_count = u32::from(encoding.u16(bytes, words + 12));
-        let names_index = u32::from(encoding.u16(bytes, words + 14));
-        if section_offset == 0 {
-            return not("e_shoff is 0", 0);
-        }
-        if section_count == 0 || section_count > MAX_SECTIONS {
-            return not("e_shnum is 0 or too large", section_count.into());
-        }
-        if usize::from(entry_len) != encoding.section_len() {
-            return not("wrong e_shentsize", entry_len.into());
-        }
-        let needed = u64::from(section_count) * encoding.section_len() as u64;
-        range(bytes, section_offset, needed, "section headers")?;
-        let mut image = Self {
-            bytes,
-            encoding,
-            machine,
-            section_offset: section_offset as usize,
-            section_count,
-            section_names: &[],
-            symbol_section: 0,
-            symbols: &[],
-            symbol_names: &[],
-        };
-        image.check_sections(names_index)?;
-        image.check_symbols()?;
-        Ok(image)
-    }
-
-    /// The machine the code is for.
-    #[must_use]
+    /// The machine it was built for.
     pub fn machine(&self) -> Machine {
         self.machine
     }
 
-    /// The whole file.
-    #[must_use]
+    /// Width of addresses.
+    pub fn class(&self) -> Class {
+        if self.format.wide { Class::Elf64 } else { Class::Elf32 }
+    }
+
+    /// Byte order of the file and of its machine code's data.
+    pub fn endian(&self) -> Endian {
+        if self.format.order.big { Endian::Big } else { Endian::Little }
+    }
+
+    /// The bytes of the file.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    pub(crate) fn encoding(&self) -> Encoding {
-        self.encoding
+    /// Number of section headers, the null one included.
+    pub fn section_count(&self) -> usize {
+        self.headers.len() / self.format.section_size()
     }
 
-    fn check_sections(&mut self, names_index: u32) -> Result<(), LinkError> {
-        if names_index >= self.section_count {
-            return Err(LinkError::NotAnObject { why: "e_shstrndx out of range", found: names_index.into() });
-        }
-        let mut symbol_section = None;
-        for index in 0..self.section_count {
-            let section = self.section(index);
-            let malformed = |why, entry| Err(LinkError::Malformed { why, section: index, entry });
-            if section.kind() != SHT_NOBITS && index != 0 {
-                range(self.bytes, section.offset(), section.size(), "section contents")?;
-            }
-            if section.align() & section.align().wrapping_sub(1) != 0 {
-                return malformed("sh_addralign is not a power of two", section.align());
-            }
-            match section.kind() {
-                SHT_SYMTAB if symbol_section.replace(index).is_some() => return malformed("second symbol table", 0),
-                SHT_REL | SHT_RELA if section.info() >= self.section_count => {
-                    return malformed("sh_info out of range", section.info().into());
-                }
-                _ => {}
-            }
-        }
-        if names_index != 0 {
-            let section = self.section(names_index);
-            if section.kind() == SHT_STRTAB && section.size() != 0 {
-                self.section_names = self.contents(section);
-                terminated(self.section_names, names_index)?;
-                for index in 0..self.section_count {
-                    let offset = self.section(index).name_offset();
-                    let Some(rest) = self.section_names.get(offset as usize..) else {
-                        return Err(LinkError::Malformed { why: "sh_name out of range", section: index, entry: offset.into() });
-                    };
-                    if string(rest).is_none() {
-                        return Err(LinkError::Malformed {
-                            why: "section name is not UTF-8",
-                            section: index,
-                            entry: offset.into(),
-                        });
-                    }
-                }
-            }
-        }
-        match symbol_section {
-            Some(index) => self.symbol_section = index,
-            None => return Err(LinkError::NotAnObject { why: "no symbol table", found: 0 }),
-        }
-        Ok(())
+    /// The section `index`, if there is one.
+    pub fn section(&self, index: SectionIndex) -> Option<Section<'a>> {
+        let size = self.format.section_size();
+        let record = self.headers.get((index.0 as usize).checked_mul(size)?..)?.get(..size)?;
+        Some(Section { index, header: self.format.section_header(record), image: *self })
     }
 
-    fn check_symbols(&mut self) -> Result<(), LinkError> {
-        let table = self.symbol_section;
-        let section = self.section(table);
-        let malformed = |why, entry| LinkError::Malformed { why, section: table, entry };
-        let len = self.encoding.symbol_len();
-        if section.entry_size() != len as u64 {
-            return Err(malformed("wrong sh_entsize of the symbol table", section.entry_size()));
+    /// All sections in header order, the null one included.
+    pub fn sections(&self) -> impl Iterator<Item = Section<'a>> + use<'a> {
+        let image = *self;
+        self.headers.chunks_exact(self.format.section_size()).enumerate().map(move |(index, record)| Section {
+            index: SectionIndex(index as u32),
+            header: image.format.section_header(record),
+            image,
+        })
+    }
+
+    /// The first section called `name`.
+    pub fn section_by_name(&self, name: &str) -> Option<Section<'a>> {
+        self.sections().find(|section| section.name() == name)
+    }
+
+    /// The section that holds the symbol table.
+    pub fn symbol_section(&self) -> SectionIndex {
+        self.symbol_section
+    }
+
+    /// Number of symbols, the null one included; at least one.
+    pub fn symbol_count(&self) -> usize {
+        self.symbols.len() / self.format.symbol_size()
+    }
+
+    /// The symbol `index`, if there is one.
+    pub fn symbol(&self, index: SymbolIndex) -> Option<Symbol<'a>> {
+        Some(self.cooked(index, self.raw_symbol(index)?))
+    }
+
+    /// All symbols in table order, the null one included.
+    pub fn symbols(&self) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
+        let image = *self;
+        self.raw_symbols().enumerate().map(move |(index, raw)| image.cooked(SymbolIndex(index as u32), raw))
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn raw_symbol(&self, index: SymbolIndex) -> Option<RawSymbol> {
+        let size = self.format.symbol_size();
+        let record = self.symbols.get((index.0 as usize).checked_mul(size)?..)?.get(..size)?;
+        Some(self.format.symbol(record))
+    }
+
+    pub(crate) fn raw_symbols(&self) -> impl Iterator<Item = RawSymbol> + use<'a> {
+        let format = self.format;
+        self.symbols.chunks_exact(format.symbol_size()).map(move |record| format.symbol(record))
+    }
+
+    /// The string at `offset` of the symbol strings; parse has checked that offsets of symbols lead to a terminated one.
+    pub(crate) fn symbol_name(&self, offset: u32) -> &'a str {
+        terminated(self.strings, offset)
+    }
+
+    fn cooked(&self, index: SymbolIndex, raw: RawSymbol) -> Symbol<'a> {
+        Symbol {
+            index,
+            name: self.symbol_name(raw.name),
+            binding: raw.binding(),
+            kind: raw.kind(),
+            definition: raw.definition(),
+            value: raw.value,
+            size: raw.size,
         }
-        if section.size() == 0 || !section.size().is_multiple_of(len as u64) {
-            return Err(malformed("symbol table is empty or ends within a symbol", section.size()));
+    }
+
+    /// The name people know a symbol by: its own, or that of the section it stands for.
+    pub(crate) fn described(&self, symbol: &Symbol<'a>) -> &'a str {
+        match symbol.definition {
+            Definition::Section(index) if symbol.name.is_empty() => self.section(index).map_or("", |section| section.name()),
+            _ => symbol.name,
         }
-        if section.link() == 0 || section.link() >= self.section_count {
-            return Err(malformed("sh_link of the symbol table out of range", section.link().into()));
-        }
-        let strings = self.section(section.link());
-        if strings.kind() != SHT_STRTAB {
-            return Err(malformed("sh_link of the symbol table names no string table", section.link().into()));
-        }
-        self.symbols = self.contents(section);
-        self.symbol_names = self.contents(strings);
-        terminated(self.symbol_names, section.link())?;
-        for index in 0..self.symbol_count() {
-            let (name, place) = self.symbol_raw(index);
-            if name as usize >= self.symbol_names.len() {
-                return Err(malformed("st_name out of range", index.into()));
-            }
-            if u32::from(place) < SHN_LORESERVE && u32::from(place) >= self.section_count {
-                return Err(malformed("st_shndx out of range", index.into()));
-            }
-        }
-        Ok(())
     }
 }
 
-/// Checks the identification bytes.
-fn ident(bytes: &[u8]) -> Result<Encoding, LinkError> {
-    if bytes.len() < 16 {
-        return Err(LinkError::Truncated { what: "ELF identification", offset: 0, needed: 16 });
+/// The text from `offset` up to the next NUL; empty if the offset is out of bounds.
+fn terminated(table: &str, offset: u32) -> &str {
+    let Some(rest) = table.get(offset as usize..) else { return "" };
+    match CStr::from_bytes_until_nul(rest.as_bytes()) {
+        Ok(text) => &rest[..text.count_bytes()],
+        Err(_) => "",
     }
-    let not = |why, found: u8| Err(LinkError::NotAnObject { why, found: found.into() });
-    if !bytes.starts_with(ELFMAG) {
-        return not("wrong magic", bytes[0]);
-    }
-    let wide = match bytes[EI_CLASS] {
-        ELFCLASS32 => false,
-        ELFCLASS64 => true,
-        other => return not("unknown EI_CLASS", other),
-    };
-    let little = match bytes[EI_DATA] {
-        ELFDATA2LSB => true,
-        ELFDATA2MSB => false,
-        other => return not("unknown EI_DATA", other),
-    };
-    if bytes[EI_VERSION] != 1 {
-        return not("EI_VERSION is not 1", bytes[EI_VERSION]);
-    }
-    Ok(Encoding { little, wide })
 }
 
-fn range<'a>(bytes: &'a [u8], offset: u64, len: u64, what: &'static str) -> Result<&'a [u8], LinkError> {
-    let found = offset.checked_add(len).and_then(|end| bytes.get(usize::try_from(offset).ok()?..usize::try_from(end).ok()?));
-    found.ok_or(LinkError::Truncated { what, offset, needed: len })
-}
-
-fn terminated(strings: &[u8], section: u32) -> Result<(), LinkError> {
-    if strings.last() == Some(&0) {
-        return Ok(());
+impl RawSymbol {
+    #[inline(always)]
+    pub(crate) fn is_global(&self) -> bool {
+        sym::st_bind(self.info) == sym::STB_GLOBAL
     }
-    Err(LinkError::Malformed { why: "string table is empty or not terminated", section, entry: strings.len() as u64 })
+
+    pub(crate) fn binding(&self) -> Binding {
+        match sym::st_bind(self.info) {
+            sym::STB_LOCAL => Binding::Local,
+            sym::STB_GLOBAL => Binding::Global,
+            sym::STB_WEAK => Binding::Weak,
+            other => Binding::Other(other),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> SymbolType {
+        match sym::st_type(self.info) {
+            sym::STT_NOTYPE => SymbolType::None,
+            sym::STT_OBJECT => SymbolType::Object,
+            sym::STT_FUNC => SymbolType::Function,
+            sym::STT_SECTION => SymbolType::Section,
+            sym::STT_FILE => SymbolType::File,
+            sym::STT_COMMON => SymbolType::Common,
+            sym::STT_TLS => SymbolType::ThreadLocal,
+            sym::STT_GNU_IFUNC => SymbolType::IndirectFunction,
+            other => SymbolType::Other(other),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn definition(&self) -> Definition {
+        match u32::from(self.section) {
+            sh::SHN_UNDEF => Definition::Undefined,
+            sh::SHN_ABS => Definition::Absolute,
+            sh::SHN_COMMON => Definition::Common,
+            index => Definition::Section(SectionIndex(index)),
+        }
+    }
 }
 
-/// The string at the start of `bytes`, without its NUL; `None` if it is not UTF-8 or not terminated.
-pub(crate) fn string(bytes: &[u8]) -> Option<&str> {
-    let end = bytes.iter().position(|&byte| byte == 0)?;
-    core::str::from_utf8(&bytes[..end]).ok()
+impl<'a> Section<'a> {
+    /// Its index.
+    pub fn index(&self) -> SectionIndex {
+        self.index
+    }
+
+    /// Its name; empty if the file names no sections.
+    pub fn name(&self) -> &'a str {
+        terminated(self.image.section_names, self.header.name)
+    }
+
+    /// Its type (`SHT_*`).
+    pub fn kind(&self) -> u32 {
+        self.header.kind
+    }
+
+    /// Its flags (`SHF_*`).
+    pub fn flags(&self) -> u64 {
+        self.header.flags
+    }
+
+    /// Bytes in memory.
+    pub fn size(&self) -> u64 {
+        self.header.size
+    }
+
+    /// Alignment: a power of two, at least 1.
+    pub fn align(&self) -> u64 {
+        self.header.align.max(1)
+    }
+
+    /// Offset of its bytes in the file.
+    pub fn file_offset(&self) -> u64 {
+        self.header.offset
+    }
+
+    /// Its bytes in the file; none for NOBITS.
+    pub fn data(&self) -> &'a [u8] {
+        if self.header.kind == sh::SHT_NOBITS || self.header.kind == sh::SHT_NULL {
+            return &[];
+        }
+        let start = self.header.offset as usize;
+        self.image.bytes.get(start..start + self.header.size as usize).unwrap_or_default()
+    }
+
+    /// True if the section asks to be in memory: allocated, with or without bytes in the file.
+    pub fn is_loadable(&self) -> bool {
+        self.is_bits() && self.has(sh::SHF_ALLOC)
+    }
+
+    /// True for PROGBITS and NOBITS: a section that could be in memory.
+    pub(crate) fn is_bits(&self) -> bool {
+        matches!(self.header.kind, sh::SHT_PROGBITS | sh::SHT_NOBITS)
+    }
+
+    /// True if it holds instructions.
+    pub fn is_executable(&self) -> bool {
+        self.has(sh::SHF_EXECINSTR)
+    }
+
+    /// True if it may be written.
+    pub fn is_writable(&self) -> bool {
+        self.has(sh::SHF_WRITE)
+    }
+
+    pub(crate) fn has(&self, flag: u32) -> bool {
+        self.header.flags & u64::from(flag) != 0
+    }
+
+    /// For a relocation section, the section it applies to.
+    pub fn relocates(&self) -> Option<SectionIndex> {
+        matches!(self.header.kind, sh::SHT_REL | sh::SHT_RELA).then_some(SectionIndex(self.header.info))
+    }
+
+    /// True if its relocations carry their addends (RELA).
+    pub(crate) fn is_explicit(&self) -> bool {
+        self.header.kind == sh::SHT_RELA
+    }
+
+    /// The relocation records of a relocation section; none for any other.
+    pub fn relocations(&self) -> impl Iterator<Item = Relocation> + use<'a> {
+        let records = if self.relocates().is_some() { self.data() } else { &[] };
+        let (format, explicit) = (self.image.format, self.is_explicit());
+        records.chunks_exact(format.relocation_size(explicit)).map(move |record| {
+            let RawRelocation { offset, symbol, kind, addend } = format.relocation(explicit, record);
+            Relocation { offset, symbol: SymbolIndex(symbol), kind, addend: explicit.then_some(addend) }
+        })
+    }
+
+    /// The place of this section, for errors.
+    pub(crate) fn place(&self) -> Place {
+        Place::section(self.index).named(self.name())
+    }
 }

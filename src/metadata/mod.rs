@@ -1,5 +1,5 @@
-//! Stage 2, metadata: what a module says about itself, read without running anything.
+//! What a module says of itself, by flavour; read from the file, nothing is run.
 
-mod netbsd;
+pub mod netbsd;
 
-pub use netbsd::{Location, Modinfo};
+pub use netbsd::Modinfo;

@@ -1,141 +1,165 @@
-//! The `modinfo` record of a NetBSD module (`module(9)`, `sys/module.h`), found through the link set `modules`.
+//! The NetBSD module record.
 //!
-//! The link-set entry and the record's pointers are zero or addends in the file; the relocations that will fill them are
-//! followed instead, so that nothing has to be linked first.
+//! Section `link_set_modules` of a loadable module holds one pointer, to a record of version, class, control routine, name and
+//! requirements. The pointers are zero in the file; local relocations fill them. They are followed here as (section, offset)
+//! pairs, without memory, addresses or heap.
 
-use crate::error::LinkError;
-use crate::image::{Image, Place, Relocation, Section, Treatment, string};
+use crate::address::{SectionIndex, SymbolIndex};
+use crate::error::{LinkError, Place, Problem};
+use crate::image::{Definition, Image, Section};
+use core::ffi::CStr;
 
-/// Section with one pointer to the record.
+/// The section with the pointers to module records.
 const LINK_SET: &str = "link_set_modules";
 
-/// A place in the module: a section and an offset in it.
+/// The record of a module, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// Index of the section.
-    pub section: u32,
-    /// Bytes from its start.
-    pub offset: u64,
+pub struct Modinfo<'a> {
+    /// `__NetBSD_Version__` of the kernel it was built for.
+    pub version: u32,
+    /// Its class number.
+    pub class: u32,
+    /// Its name.
+    pub name: &'a str,
+    /// The modules it requires, comma-separated, as it spells them; `None` for a null pointer.
+    pub required: Option<&'a str>,
+    /// Where its control routine is.
+    pub(crate) modcmd: Spot,
 }
 
-/// What a NetBSD module says about itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Modinfo<'a> {
-    /// `mi_version`: the `__NetBSD_Version__` the module was built for.
-    pub version: u32,
-    /// `mi_class`, as stored.
-    pub class: u32,
-    /// `mi_name`.
-    pub name: &'a str,
-    /// `mi_required`: a comma list, if there is one.
-    pub required: Option<&'a str>,
-    /// `mi_modcmd`: where the control routine is.
-    pub modcmd: Location,
+/// A byte of the file: section and offset.
+type Spot = (SectionIndex, u64);
+
+/// Offsets of the record's fields, and its size.
+struct Fields {
+    class: u64,
+    modcmd: u64,
+    name: u64,
+    required: u64,
+    size: u64,
+}
+
+impl Fields {
+    const WIDE: Self = Self { class: 4, modcmd: 8, name: 16, required: 24, size: 32 };
+    const NARROW: Self = Self { class: 4, modcmd: 8, name: 12, required: 16, size: 20 };
 }
 
 impl<'a> Modinfo<'a> {
-    /// Reads the record.
+    /// Reads the record of `image`.
     ///
     /// # Errors
-    /// [`LinkError::NoMetadata`] without a link set, [`LinkError::BadMetadata`] for one that does not lead to exactly one whole
-    /// record inside the module.
+    /// [`NoMetadata`](LinkError::NoMetadata) if there is no link set; [`Malformed`](LinkError::Malformed) if it does not hold
+    /// exactly one pointer, or a pointer is not filled by exactly one relocation against a symbol of the module, or leads out
+    /// of its section, or a string has no end.
     pub fn read(image: &Image<'a>) -> Result<Self, LinkError> {
-        let bad = |why| LinkError::BadMetadata { why };
-        let set = image.section_named(LINK_SET).ok_or(LinkError::NoMetadata)?;
-        let word = image.encoding().word_len() as u64;
-        if set.size() != word {
-            return Err(bad("link_set_modules does not hold exactly one entry"));
+        let pointer = image.format().pointer_size();
+        let set = image.section_by_name(LINK_SET).ok_or(LinkError::NoMetadata)?;
+        if set.size() != pointer || set.data().len() as u64 != pointer {
+            return Err(LinkError::malformed(set.place(), Problem::LinkSetSize { found: set.size(), expected: pointer }));
         }
-        let record = pointer(image, set, 0)?.ok_or(bad("the link-set entry is not relocated"))?;
-        let section = image.section(record.section);
-        let contents = image.contents(section);
-        let len = 8 + 3 * word;
-        let start = usize::try_from(record.offset).map_err(|_| bad("the record lies outside its section"))?;
-        let end = start.checked_add(len as usize).filter(|&end| end <= contents.len());
-        if end.is_none() {
-            return Err(bad("the record lies outside its section"));
-        }
-        let encoding = image.encoding();
-        let field = |index: u64| pointer(image, section, record.offset + 8 + index * word);
-        let text = |location: Option<Location>, why| match location {
-            Some(at) => string_at(image, at).map(Some).ok_or(bad(why)),
-            None => Ok(None),
-        };
-        let modcmd = field(0)?.ok_or(bad("no control routine"))?;
-        let code = image.section(modcmd.section);
-        if code.treatment() != Treatment::Text || modcmd.offset >= code.size() {
-            return Err(bad("the control routine is not in executable code"));
-        }
-        Ok(Self {
-            version: encoding.u32(contents, start),
-            class: encoding.u32(contents, start + 4),
-            modcmd,
-            name: text(field(1)?, "mi_name is not a string of the module")?.ok_or(bad("no name"))?,
-            required: text(field(2)?, "mi_required is not a string of the module")?,
-        })
-    }
+        let fields = if image.format().wide { Fields::WIDE } else { Fields::NARROW };
 
-    /// Names of the required modules, as NetBSD reads the list: one leading comma is skipped, an empty element ends it.
-    pub fn requirements(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let list = self.required.unwrap_or("");
-        let list = list.strip_prefix(',').unwrap_or(list);
-        list.split(',').take_while(|name| !name.is_empty())
+        let [entry] = pointers(image, &set, 0, pointer, [(0, LINK_SET)])?;
+        let (index, at) = entry.ok_or_else(|| LinkError::malformed(set.place().at(0), Problem::Pointer(LINK_SET)))?;
+        let record = image.section(index).ok_or(LinkError::NoMetadata)?;
+        let bytes = record
+            .data()
+            .get(at as usize..)
+            .and_then(|rest| rest.get(..fields.size as usize))
+            .ok_or_else(|| LinkError::malformed(set.place().at(0), Problem::PointerTarget(LINK_SET)))?;
+
+        let wanted = [(fields.modcmd, "modcmd"), (fields.name, "name"), (fields.required, "required")];
+        let [modcmd, name, required] = pointers(image, &record, at, fields.size, wanted)?;
+        let place = |field: u64| record.place().at(at + field);
+        let modcmd = modcmd.ok_or_else(|| LinkError::malformed(place(fields.modcmd), Problem::Pointer("modcmd")))?;
+        let routine = image.section(modcmd.0).filter(|section| section.is_loadable() && section.is_executable());
+        if routine.is_none_or(|section| modcmd.1 >= section.size()) {
+            return Err(LinkError::malformed(place(fields.modcmd), Problem::PointerTarget("modcmd")));
+        }
+        let name = name.ok_or_else(|| LinkError::malformed(place(fields.name), Problem::Pointer("name")))?;
+        let order = image.format().order;
+        Ok(Self {
+            version: order.u32(bytes, 0),
+            class: order.u32(bytes, fields.class as usize),
+            name: text(image, name, place(fields.name), "name")?,
+            required: match required {
+                Some(spot) => Some(text(image, spot, place(fields.required), "required")?),
+                None => None,
+            },
+            modcmd,
+        })
     }
 }
 
-/// Where the pointer at `offset` of `section` will point, by the relocation that fills it; `None` if none does and it is zero.
-fn pointer(image: &Image<'_>, section: Section, offset: u64) -> Result<Option<Location>, LinkError> {
-    let bad = |why| Err(LinkError::BadMetadata { why });
-    let mut found = None;
-    for table in image.sections() {
-        let Some(records) = image.relocations(table)? else { continue };
-        if records.target != section.index() {
-            continue;
-        }
-        for record in records.iter().filter(|record| record.offset == offset) {
-            if found.replace(follow(image, section, record)?).is_some() {
-                return bad("two relocations for one pointer");
+/// Follows the pointers of a record of `size` bytes at `at` of `section`. A pointer that nothing fills is `None` if its bytes
+/// are zero. No other relocation may touch the record: what is read here is what will be in memory.
+fn pointers<const N: usize>(
+    image: &Image<'_>,
+    section: &Section<'_>,
+    at: u64,
+    size: u64,
+    wanted: [(u64, &'static str); N],
+) -> Result<[Option<Spot>; N], LinkError> {
+    let (format, machine) = (image.format(), image.machine());
+    let mut found = [None; N];
+    let place = |field: u64| section.place().at(at + field);
+    for relocations in image.sections().filter(|candidate| candidate.relocates() == Some(section.index())) {
+        for relocation in relocations.relocations() {
+            // No store is wider than eight bytes.
+            if relocation.offset.saturating_add(8) <= at || relocation.offset >= at + size {
+                continue;
+            }
+            let kind = machine.kind(relocation.kind);
+            let wide_store = !kind.is_pointer(format.wide);
+            if kind == crate::relocate::Kind::None {
+                continue;
+            }
+            let slot = wanted.iter().position(|&(field, _)| at + field == relocation.offset);
+            let Some(slot) = slot.filter(|_| !wide_store) else {
+                if relocation.offset < at && !wide_store && relocation.offset + format.pointer_size() <= at {
+                    continue;
+                }
+                return Err(LinkError::malformed(place(relocation.offset.saturating_sub(at)), Problem::Pointer("record")));
+            };
+            let (field, what) = wanted[slot];
+            let addend = match relocation.addend {
+                Some(addend) => addend,
+                None => {
+                    let bytes = section.data().get(relocation.offset as usize..).unwrap_or_default();
+                    let pointer = bytes.get(..format.pointer_size() as usize);
+                    let value = pointer.map_or(0, |bytes| format.order.word(format.wide, bytes, 0));
+                    if format.wide { value as i64 } else { i64::from(value as u32 as i32) }
+                }
+            };
+            let spot = target(image, relocation.symbol, addend)
+                .ok_or_else(|| LinkError::malformed(place(field), Problem::PointerTarget(what)))?;
+            if found[slot].replace(spot).is_some() {
+                return Err(LinkError::malformed(place(field), Problem::Pointer(what)));
             }
         }
     }
-    let stored = stored_pointer(image, section, offset);
-    match (found, stored) {
-        (Some(found), _) => Ok(Some(found)),
-        (None, Some(0)) => Ok(None),
-        (None, _) => bad("a pointer is neither relocated nor null"),
+    for (slot, &(field, what)) in found.iter().zip(&wanted) {
+        let bytes = section.data().get((at + field) as usize..).and_then(|rest| rest.get(..format.pointer_size() as usize));
+        if slot.is_none() && bytes.is_none_or(|bytes| bytes.iter().any(|&byte| byte != 0)) {
+            return Err(LinkError::malformed(place(field), Problem::Pointer(what)));
+        }
     }
+    Ok(found)
 }
 
-fn stored_pointer(image: &Image<'_>, section: Section, offset: u64) -> Option<u64> {
-    let start = usize::try_from(offset).ok()?;
-    let bytes = image.contents(section).get(start..start.checked_add(image.encoding().word_len())?)?;
-    Some(image.encoding().word(bytes, 0))
+/// Where symbol + addend leads, if that is a byte of one of the file's sections.
+fn target(image: &Image<'_>, symbol: SymbolIndex, addend: i64) -> Option<Spot> {
+    let symbol = image.symbol(symbol)?;
+    let Definition::Section(index) = symbol.definition else { return None };
+    let offset = symbol.value.checked_add_signed(addend)?;
+    (offset < image.section(index)?.size()).then_some((index, offset))
 }
 
-fn follow(image: &Image<'_>, section: Section, record: Relocation) -> Result<Location, LinkError> {
-    let bad = |why| LinkError::BadMetadata { why };
-    let absolute = image.machine().classify(record.kind).is_some_and(|kind| kind.is_pointer(image.machine().pointer_len()));
-    if !absolute {
-        return Err(bad("a pointer is relocated by something else than an address"));
-    }
-    if record.symbol >= image.symbol_count() {
-        return Err(bad("a pointer's relocation has no symbol"));
-    }
-    let symbol = image.symbol(record.symbol);
-    let Place::Section(target) = symbol.place else {
-        return Err(bad("a pointer leads out of the module"));
-    };
-    let addend = match record.addend {
-        Some(addend) => addend,
-        None => stored_pointer(image, section, record.offset).ok_or(bad("a relocated pointer lies outside its section"))? as i64,
-    };
-    let offset = symbol.value.checked_add_signed(addend).ok_or(bad("a pointer leads out of the module"))?;
-    if offset >= image.section(target).size() {
-        return Err(bad("a pointer leads out of its section"));
-    }
-    Ok(Location { section: target, offset })
-}
-
-fn string_at<'a>(image: &Image<'a>, at: Location) -> Option<&'a str> {
-    string(image.contents(image.section(at.section)).get(usize::try_from(at.offset).ok()?..)?)
+/// The text at `spot`, which has to end within its section.
+fn text<'a>(image: &Image<'a>, spot: Spot, place: Place, what: &'static str) -> Result<&'a str, LinkError> {
+    let broken = || LinkError::malformed(place.clone(), Problem::String(what));
+    let section = image.section(spot.0).ok_or_else(broken)?;
+    let bytes = section.data().get(spot.1 as usize..).ok_or_else(broken)?;
+    let text = CStr::from_bytes_until_nul(bytes).map_err(|_| broken())?;
+    text.to_str().map_err(|_| broken())
 }

@@ -2,7 +2,7 @@
 
 use super::{Class, Command, Control, Error, LoadFlags, Module, ModuleFlags, Refusal, Source, State, SymbolMap};
 use crate::address::RunAddr;
-use crate::error::errno;
+use crate::errno;
 use crate::instance::Instance;
 use alloc::string::String;
 use alloc::vec::Vec;

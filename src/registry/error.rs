@@ -1,6 +1,7 @@
 //! Why a request about modules failed.
 
-use crate::error::{LinkError, errno};
+use crate::errno;
+use crate::error::LinkError;
 use crate::properties::PropertiesError;
 use crate::resource::{EtfsError, HostError, host_errno};
 use alloc::boxed::Box;

@@ -6,13 +6,14 @@ use super::{
     SymbolMap,
 };
 use crate::autoload::Trigger;
-use crate::error::{LinkError, errno};
-use crate::image::{Binding, Image};
+use crate::errno;
+use crate::error::LinkError;
+use crate::image::{Binding, Definition, Image};
 use crate::instance::Instance;
 use crate::load::Linked;
-use crate::metadata::Modinfo;
+use crate::metadata::netbsd::Modinfo;
 use crate::properties::{Properties, TOO_LARGE};
-use crate::resolve::{Resolved, SymbolKind};
+use crate::resolve::Resolved;
 use crate::resource::EtfsError;
 use alloc::boxed::Box;
 use alloc::format;
@@ -270,7 +271,7 @@ impl Instance {
             return Err(Error::Class { module: own, found: info.class, wanted: wanted.class as u32 });
         }
         let mut requirements: Vec<String> = Vec::new();
-        for required in info.requirements() {
+        for required in required_names(info.required.unwrap_or("")) {
             if required.len() >= MAX_NAME - 1 || required.contains('/') {
                 return Err(Error::BadName { name: abbreviated(required), errno: errno::EINVAL });
             }
@@ -390,22 +391,19 @@ impl Instance {
         self.check_duplicates(&image, name)?;
         let mut linker = core::mem::take(&mut *self.linker.lock());
         let linked = linker.link(&image, namespace, &Shared(&self.exports), &self.host().memory, self.config.placement);
-        let result = linked.map_err(link).and_then(|linked| {
-            let control = linked.address(info.modcmd);
-            let control = control.ok_or_else(|| link(LinkError::BadMetadata { why: "the control routine was not loaded" }))?;
-            Ok((self.register(&image, linked, control), control))
-        });
         *self.linker.lock() = linker;
-        result
+        let linked = linked.map_err(link)?;
+        let control = linked.modcmd(&info);
+        Ok((self.register(&image, linked, control), control))
     }
 
-    fn register(&self, image: &Image<'_>, linked: Linked<'_>, modcmd: crate::address::RunAddr) -> ModuleId {
+    fn register(&self, image: &Image<'_>, linked: Linked, modcmd: crate::address::RunAddr) -> ModuleId {
         let namespace = &self.config.namespace;
         let mut symbols = SymbolMap::default();
         let mut sections = Vec::new();
         for section in image.sections() {
-            if let Some((at, size)) = linked.section(image, image.section_name(section)) {
-                sections.push((image.section_name(section).to_string(), at, size));
+            if let Some((at, size)) = linked.section(section.name()) {
+                sections.push((section.name().to_string(), at, size));
             }
         }
         let (required, required_text) = self.with_top(|top| (top.required.clone(), top.required_text.clone()));
@@ -413,18 +411,16 @@ impl Instance {
         let id = self.state.lock().new_id();
         {
             let mut exports = self.exports.lock();
-            for symbol in linked.defined(image, namespace) {
-                if symbol.kind == SymbolKind::Function {
-                    symbols.add(symbol.value.get(), symbol.size, symbol.name.base);
-                }
+            for symbol in linked.exports(image, namespace) {
                 if symbol.binding == Binding::Global && exports.get(symbol.name).is_none() {
                     let value = Resolved { value: symbol.value, kind: symbol.kind };
                     exports.insert(symbol.name, value, symbol.size, Some(id));
                 }
             }
         }
+        linked.functions(image).for_each(|function| symbols.add(function.value.get(), function.size, function.name));
         symbols.sort();
-        let extent = (linked.run().get(), linked.plan().len as u64);
+        let extent = (linked.reservation.run().get(), linked.reservation.len() as u64);
         let module = Module {
             id,
             name,
@@ -440,7 +436,7 @@ impl Instance {
             symbols,
             unload_at: None,
             builtin: None,
-            _memory: Some(linked.into_reservation()),
+            _memory: Some(linked.reservation),
             extent,
         };
         self.state.lock().transient.push(module);
@@ -449,17 +445,15 @@ impl Instance {
 
     /// Refuses a module that defines a global which exists.
     fn check_duplicates(&self, image: &Image<'_>, module: &str) -> Result<(), Error> {
-        use crate::image::Place;
         let namespace = &self.config.namespace;
         let exports = self.exports.lock();
         let mut symbols = Vec::new();
         for symbol in image.symbols().filter(|symbol| symbol.binding == Binding::Global) {
-            if !matches!(symbol.place, Place::Section(_) | Place::Absolute) {
+            if !matches!(symbol.definition, Definition::Section(_) | Definition::Absolute) || symbol.name.is_empty() {
                 continue;
             }
-            let Some(raw) = image.symbol_name(symbol).filter(|raw| !raw.is_empty()) else { continue };
-            let name = namespace.name(symbol.binding, raw);
-            let same_number = |found: Resolved| symbol.place == Place::Absolute && found.value.get() == symbol.value;
+            let name = namespace.name(true, symbol.name);
+            let same_number = |found: Resolved| symbol.definition == Definition::Absolute && found.value.get() == symbol.value;
             if !may_repeat(namespace, name) && exports.get(name).is_some_and(|(found, _)| !same_number(found)) {
                 symbols.push(namespace.full(name));
             }
@@ -477,6 +471,11 @@ impl Instance {
         };
         drop(module);
     }
+}
+
+/// The modules that a requirement list names: one leading comma is skipped, an empty element ends the list.
+fn required_names(list: &str) -> impl Iterator<Item = &str> {
+    list.strip_prefix(',').unwrap_or(list).split(',').take_while(|name| !name.is_empty())
 }
 
 /// The request's properties over those of the file.

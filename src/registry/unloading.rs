@@ -3,7 +3,7 @@
 use super::{Class, Command, Control, Error, ModuleFlags, ModuleId, Refusal, Source};
 use crate::activate;
 use crate::address::RunAddr;
-use crate::error::errno;
+use crate::errno;
 use crate::instance::Instance;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

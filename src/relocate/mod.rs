@@ -1,111 +1,175 @@
-//! Stage 5, relocate: records become stored bytes.
+//! Relocation records → bytes of the finished module.
 //!
-//! Values are computed from run addresses and written into working memory.
+//! Two levels: a machine's table turns a number into a [`Kind`] (`arch`), and a kind turns into checked bytes (`kind`).
+//! Results are written into *working* memory and computed for *run* addresses. The records of a section are streamed once;
+//! their symbol index and their place are checked here, at their only use.
 
+mod instruction;
 mod kind;
 
-pub(crate) use kind::{Kind, Misfit, Operands};
+pub(crate) use instruction::{Change, Field, Half};
+pub(crate) use kind::{Kind, Operands, Refusal, apply};
 
-use crate::error::LinkError;
-use crate::image::{Image, Place, Relocation, Relocations, Section};
-use crate::resolve::{Reason, Value};
-use alloc::string::{String, ToString};
+use crate::address::SymbolIndex;
+use crate::arch::{Aarch64, Arch, Arm, Machine, PowerPc64, Riscv64, S390x, X86, X86_64};
+use crate::image::{Format, Image, Order, RawSymbol};
 
-/// What all records of a module are applied with.
-pub(crate) struct Target<'t> {
-    /// The region's bytes.
-    pub bytes: &'t mut [u8],
-    /// Run address of the first of them.
-    pub run: u64,
-    /// One value per symbol.
-    pub values: &'t [Value],
-    /// Offset of the first stub in the region.
-    pub stubs: usize,
-    /// Per symbol, number of its slot in the global offset table; empty if the module needs none.
-    pub got_slots: &'t [u32],
-    /// Offset of that table in the region.
-    pub got: usize,
+/// What is known of a symbol when relocations are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It has an address.
+    Known,
+    /// It is the null symbol.
+    Null,
+    /// It is undefined and local, or nameless.
+    Undefined,
+    /// It waits for common space.
+    Common,
+    /// It is thread-local.
+    ThreadLocal,
+    /// It is an indirect function.
+    Indirect,
+    /// It lies in a section that is not loaded.
+    Unloaded,
+    /// Its address does not fit the machine.
+    TooWide,
 }
 
-/// Applies `records` to the section that lies at `offset` of the region.
-pub(crate) fn apply(
-    image: &Image<'_>,
-    records: Relocations<'_>,
-    offset: usize,
-    target: &mut Target<'_>,
-) -> Result<(), LinkError> {
-    let machine = image.machine();
-    let section = image.section(records.target);
-    let len = section.size() as usize;
-    let base = target.run + offset as u64;
-    for (index, record) in records.iter().enumerate() {
-        let Some(kind) = machine.classify(record.kind) else {
-            let (why, section) = ("relocation type", image.section_name(section).to_string());
-            return Err(LinkError::Unsupported { why, section, offset: record.offset, value: record.kind.into() });
+/// A symbol as relocations see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value {
+    /// S, if the state is [`State::Known`].
+    pub(crate) address: u64,
+    pub(crate) state: State,
+}
+
+/// Why the records of a section could not all be applied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    /// Index of the record.
+    pub(crate) entry: u32,
+    pub(crate) cause: Cause,
+}
+
+/// Why one record could not be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Its symbol index is beyond the table.
+    SymbolIndex,
+    /// Its symbol has no address.
+    Symbol(State),
+    /// Its symbol needs a slot in the global offset table and has none yet.
+    Slot,
+    /// Its place or result is wrong.
+    Refused(Refusal),
+}
+
+/// Everything that stays the same for all sections of a module.
+pub(crate) struct Context<'a> {
+    pub(crate) image: &'a Image<'a>,
+    /// By symbol index; as long as the symbol table.
+    pub(crate) values: &'a [Value],
+    /// By symbol index: slot number + 1, or 0; empty if there is no global offset table.
+    pub(crate) slots: &'a [u32],
+    /// Run address of slot 0.
+    pub(crate) slot_base: u64,
+}
+
+/// One section to relocate.
+pub(crate) struct Target<'a> {
+    /// Its bytes in working memory.
+    pub(crate) bytes: &'a mut [u8],
+    /// Its run address.
+    pub(crate) run: u64,
+}
+
+/// Applies `records` (with addends of their own if `explicit`) to `target`.
+pub(crate) fn section(context: &Context<'_>, records: &[u8], explicit: bool, target: Target<'_>) -> Result<(), Fault> {
+    let big = context.image.format().order.big;
+    match (context.image.machine(), big, explicit) {
+        (Machine::X86_64, _, true) => stream::<X86_64, true, false, true>(context, records, target),
+        (Machine::X86_64, _, false) => stream::<X86_64, true, false, false>(context, records, target),
+        (Machine::X86, _, true) => stream::<X86, false, false, true>(context, records, target),
+        (Machine::X86, _, false) => stream::<X86, false, false, false>(context, records, target),
+        (Machine::Aarch64, false, true) => stream::<Aarch64, true, false, true>(context, records, target),
+        (Machine::Aarch64, false, false) => stream::<Aarch64, true, false, false>(context, records, target),
+        (Machine::Aarch64, true, true) => stream::<Aarch64, true, true, true>(context, records, target),
+        (Machine::Aarch64, true, false) => stream::<Aarch64, true, true, false>(context, records, target),
+        (Machine::Riscv64, _, true) => stream::<Riscv64, true, false, true>(context, records, target),
+        (Machine::Riscv64, _, false) => stream::<Riscv64, true, false, false>(context, records, target),
+        (Machine::Arm, false, true) => stream::<Arm, false, false, true>(context, records, target),
+        (Machine::Arm, false, false) => stream::<Arm, false, false, false>(context, records, target),
+        (Machine::Arm, true, true) => stream::<Arm, false, true, true>(context, records, target),
+        (Machine::Arm, true, false) => stream::<Arm, false, true, false>(context, records, target),
+        (Machine::PowerPc64, false, true) => stream::<PowerPc64, true, false, true>(context, records, target),
+        (Machine::PowerPc64, false, false) => stream::<PowerPc64, true, false, false>(context, records, target),
+        (Machine::PowerPc64, true, true) => stream::<PowerPc64, true, true, true>(context, records, target),
+        (Machine::PowerPc64, true, false) => stream::<PowerPc64, true, true, false>(context, records, target),
+        (Machine::S390x, _, true) => stream::<S390x, true, true, true>(context, records, target),
+        (Machine::S390x, _, false) => stream::<S390x, true, true, false>(context, records, target),
+    }
+}
+
+/// The inner loop, with everything but the data constant.
+#[inline(never)]
+fn stream<A: Arch, const WIDE: bool, const BIG: bool, const EXPLICIT: bool>(
+    context: &Context<'_>,
+    records: &[u8],
+    target: Target<'_>,
+) -> Result<(), Fault> {
+    let format = const { Format::new(WIDE, BIG) };
+    let order = const { Order { big: BIG } };
+    let Target { bytes, run } = target;
+    let values = context.values;
+    for (entry, record) in records.chunks_exact(format.relocation_size(EXPLICIT)).enumerate() {
+        let relocation = format.relocation(EXPLICIT, record);
+        let fault = |cause| Err(Fault { entry: entry as u32, cause });
+        let kind = A::kind(relocation.kind);
+        let Some(value) = values.get(relocation.symbol as usize) else {
+            return fault(Cause::SymbolIndex);
         };
-        let width = kind.len();
-        let Some(at) = usize::try_from(record.offset).ok().filter(|&at| at <= len && len - at >= width) else {
-            let why = "r_offset outside the section it patches";
-            return Err(LinkError::Malformed { why, section: records.section, entry: index as u64 });
+        let mut symbol = value.address;
+        if value.state != State::Known && kind.needs_symbol() {
+            if kind == Kind::Unknown {
+                return fault(Cause::Refused(Refusal::Unknown));
+            }
+            return fault(Cause::Symbol(value.state));
+        }
+        let Ok(at) = usize::try_from(relocation.offset) else {
+            return fault(Cause::Refused(Refusal::Place));
         };
-        let mut symbol = 0;
-        if kind.wants_symbol() {
-            symbol = match target.values.get(record.symbol as usize) {
-                Some(Value::Is(value)) => *value,
-                Some(Value::Far(stub)) => target.run + (target.stubs + *stub as usize * machine.stub_len()) as u64,
-                Some(Value::Not(reason)) => return Err(no_address(image, section, record, *reason)),
-                None => {
-                    let why = "r_info names a symbol beyond the table";
-                    return Err(LinkError::Malformed { why, section: records.section, entry: index as u64 });
-                }
-            };
-            if kind.wants_got() {
-                let slot = target.got + target.got_slots[record.symbol as usize] as usize * machine.pointer_len();
-                target.bytes[slot..slot + 8].copy_from_slice(&symbol.to_le_bytes());
-                symbol = target.run + slot as u64;
+        if let Kind::GotRelative32 | Kind::Size32 | Kind::Size64 = kind {
+            match indirect(context, kind, relocation.symbol, format) {
+                Some(number) => symbol = number,
+                None => return fault(Cause::Slot),
             }
         }
-        let place = &mut target.bytes[offset + at..offset + at + width];
-        let addend = match record.addend {
-            Some(addend) => addend,
-            None => kind.addend_in_place(place),
+        let addend = if EXPLICIT {
+            relocation.addend
+        } else {
+            match kind.addend_in_place(order, bytes, at) {
+                Some(addend) => addend,
+                None if kind == Kind::Unknown || at < bytes.len().saturating_sub(3) => {
+                    return fault(Cause::Refused(Refusal::Unknown));
+                }
+                None => return fault(Cause::Refused(Refusal::Place)),
+            }
         };
-        let operands = Operands { symbol, addend, place: base + at as u64, base };
-        if let Err(misfit) = kind.apply(place, operands) {
-            return Err(out_of_range(image, section, record, misfit));
+        let with = Operands { symbol, addend, place: run.wrapping_add(relocation.offset), base: run };
+        if let Err(refusal) = apply(kind, order, bytes, at, with) {
+            return fault(Cause::Refused(refusal));
         }
     }
     Ok(())
 }
 
-/// What to call a record's symbol in an error.
-fn label(image: &Image<'_>, index: u32) -> String {
-    let symbol = image.symbol(index);
-    match (image.symbol_name(symbol), symbol.place) {
-        (Some(name), _) if !name.is_empty() => name.to_string(),
-        (_, Place::Section(section)) => image.section_name(image.section(section)).to_string(),
-        _ => alloc::format!("symbol {index}"),
-    }
-}
-
+/// What stands for S in the kinds that do not use the symbol's address: that of its slot, or its size.
 #[cold]
-fn no_address(image: &Image<'_>, section: Section, record: Relocation, reason: Reason) -> LinkError {
-    LinkError::NoAddress {
-        symbol: label(image, record.symbol),
-        why: reason.text(),
-        section: image.section_name(section).to_string(),
-        offset: record.offset,
+fn indirect(context: &Context<'_>, kind: Kind, symbol: u32, format: Format) -> Option<u64> {
+    if kind == Kind::GotRelative32 {
+        let slot = context.slots.get(symbol as usize)?.checked_sub(1)?;
+        return Some(context.slot_base.wrapping_add(u64::from(slot) * format.pointer_size()));
     }
-}
-
-#[cold]
-fn out_of_range(image: &Image<'_>, section: Section, record: Relocation, misfit: Misfit) -> LinkError {
-    LinkError::OutOfRange {
-        symbol: label(image, record.symbol),
-        value: misfit.value,
-        bits: misfit.bits,
-        kind: record.kind,
-        section: image.section_name(section).to_string(),
-        offset: record.offset,
-    }
+    let RawSymbol { size, .. } = context.image.raw_symbol(SymbolIndex(symbol))?;
+    Some(size)
 }

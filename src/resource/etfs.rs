@@ -338,7 +338,7 @@ impl EtfsError {
     /// The errno that `rump_etfs(3)` or the read gives.
     #[must_use]
     pub fn errno(&self) -> i32 {
-        use crate::error::errno::{EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOTDIR, EOPNOTSUPP};
+        use crate::errno::{EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOTDIR, EOPNOTSUPP};
         match self {
             Self::BadKey | Self::BadRange => EINVAL,
             Self::WindowOnDirectory | Self::IsADirectory => EISDIR,
@@ -356,7 +356,7 @@ impl EtfsError {
 /// The errno nearest to a host's error.
 #[must_use]
 pub fn host_errno(kind: HostErrorKind) -> i32 {
-    use crate::error::errno::*;
+    use crate::errno::*;
     match kind {
         HostErrorKind::NotFound => ENOENT,
         HostErrorKind::PermissionDenied => EACCES,

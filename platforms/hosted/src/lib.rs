@@ -4,7 +4,7 @@
 //! * [`DirectoryStore`]: the files under one directory, which no link and no `..` leads out of.
 //! * [`FileBlock`]: a file or block device as a disk.
 //! * [`StandardError`], [`SystemClock`], [`SystemEntropy`]: messages, time, random bytes.
-//! * [`host`]: all of them bundled.
+//! * [`host`]: all of them bundled; [`catch_faults`]: faults in module code end its instance instead of the process.
 //!
 //! The crate also defines `rumpload_context`, the word per thread by which exports find their instance.
 
@@ -14,6 +14,7 @@ mod console;
 mod context;
 mod entropy;
 mod error;
+mod fault;
 mod memory;
 mod store;
 
@@ -22,6 +23,7 @@ pub use clock::SystemClock;
 pub use console::StandardError;
 pub use context::rumpload_context;
 pub use entropy::SystemEntropy;
+pub use fault::{FaultGuard, catch_faults};
 pub use memory::Memory;
 pub use store::DirectoryStore;
 

@@ -4,6 +4,7 @@ use rumpload::address::align_up;
 use rumpload::resource::{HostError, HostErrorKind};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Lowest address worth asking for: what Linux keeps unmapped by default (`vm.mmap_min_addr`), so that null pointers fault.
 const LOWEST: usize = 0x1_0000;
@@ -16,6 +17,18 @@ const PREFERRED: usize = 0x100_0000;
 pub(super) struct Free {
     pub start: usize,
     pub len: usize,
+}
+
+/// First and last address of every arena, for signal handlers; 0 and 0 are free places. An arena that finds none is only
+/// unknown to them.
+static KNOWN: [(AtomicUsize, AtomicUsize); 256] = [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; 256];
+
+/// Whether `address` lies in memory that some [`Memory`](super::Memory) took for modules. Takes no lock.
+pub(crate) fn is_module_memory(address: usize) -> bool {
+    KNOWN.iter().any(|(first, last)| {
+        let start = first.load(Ordering::Acquire);
+        start != 0 && start <= address && address <= last.load(Ordering::Relaxed)
+    })
 }
 
 /// One mapping and what of it is free. Free pages are readable, writable and zero.
@@ -73,6 +86,12 @@ impl Arena {
     }
 
     fn new(start: usize, len: usize) -> Self {
+        let place = |(_, last): &&(AtomicUsize, AtomicUsize)| {
+            last.compare_exchange(0, start + len - 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if let Some((first, _)) = KNOWN.iter().find(place) {
+            first.store(start, Ordering::Release);
+        }
         Self { start, len, free: vec![Free { start, len }], used: 0, lost: 0 }
     }
 
@@ -94,7 +113,8 @@ impl Arena {
 
     /// Takes the first free piece that fits.
     pub fn take(&mut self, len: usize, align: usize, bounds: Bounds) -> Option<usize> {
-        let (index, at) = self.free.iter().enumerate().find_map(|(index, &free)| Some((index, bounds.fit(free, len, align)?)))?;
+        let (index, at) =
+            self.free.iter().enumerate().find_map(|(index, &free)| Some((index, bounds.fit(free, len, align)?)))?;
         let Free { start, len: had } = self.free[index];
         let before = Free { start, len: at - start };
         let after = Free { start: at + len, len: start + had - (at + len) };
@@ -137,6 +157,10 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
+        if let Some((first, last)) = KNOWN.iter().find(|(first, _)| first.load(Ordering::Relaxed) == self.start) {
+            first.store(0, Ordering::Release);
+            last.store(0, Ordering::Release);
+        }
         if self.used == 0 {
             // SAFETY: the mapping is the arena's own and no piece of it is handed out.
             let unmapped = unsafe { rustix::mm::munmap(self.start as *mut _, self.len) };

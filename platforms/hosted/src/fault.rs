@@ -1,0 +1,324 @@
+//! Faults in module code end the module's instance, not the process.
+//!
+//! The handler only looks and redirects: whose code faulted, and onto which stack the thread goes on. What needs memory or
+//! locks (names, the message) happens after the signal has returned, at the top of the instance's stack, which is abandoned.
+//! A thread that runs module code is not inside the allocator and holds none of the instance's locks, so that is safe; faults of
+//! anybody else's code are passed on.
+
+use crate::error::host_error;
+use crate::memory::is_module_memory;
+use rumpload::address::RunAddr;
+use rumpload::resource::HostError;
+use rumpload::{Instance, context};
+use rustix::io::Errno;
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The signals that say that an instruction could not be executed.
+const SIGNALS: [(libc::c_int, &str); 4] =
+    [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGBUS, "SIGBUS"), (libc::SIGFPE, "SIGFPE"), (libc::SIGILL, "SIGILL")];
+
+/// An instance whose faults are caught, kept alive by whoever holds it.
+trait Watched: Send + Sync {
+    fn instance(&self) -> &Instance;
+}
+
+struct Holder<T> {
+    holder: Arc<T>,
+    instance: fn(&T) -> &Instance,
+}
+
+impl<T: Send + Sync> Watched for Holder<T> {
+    fn instance(&self) -> &Instance {
+        (self.instance)(&self.holder)
+    }
+}
+
+static WATCHED: Mutex<Vec<Arc<dyn Watched>>> = Mutex::new(Vec::new());
+static OLD_ACTIONS: OnceLock<[libc::sigaction; SIGNALS.len()]> = OnceLock::new();
+
+fn watched() -> MutexGuard<'static, Vec<Arc<dyn Watched>>> {
+    WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Catches faults as long as it lives. It keeps the instance alive.
+#[must_use = "faults are caught as long as the guard lives"]
+pub struct FaultGuard {
+    watched: Arc<dyn Watched>,
+}
+
+impl fmt::Debug for FaultGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultGuard").finish_non_exhaustive()
+    }
+}
+
+impl Drop for FaultGuard {
+    fn drop(&mut self) {
+        watched().retain(|other| !Arc::ptr_eq(other, &self.watched));
+    }
+}
+
+/// From now on a fault (`SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL`) of module code inside the instance of `holder` ends that
+/// instance with a reason that names module, symbol and offset, and the entry returns [`Ended`](rumpload::Error::Ended).
+///
+/// This is best effort: module code shares the process and may have damaged it before it faulted. Faults outside module code,
+/// also those of the base kernel when it was called with a bad pointer, go to the handler that was there before. The calling
+/// thread and every other that enters the instance need an alternate signal stack, which threads of the standard library have.
+///
+/// # Errors
+/// [`Unsupported`](rumpload::resource::HostErrorKind::Unsupported) where no module code runs, or what `sigaction(2)` gives.
+pub fn catch_faults<T: Send + Sync + 'static>(
+    holder: Arc<T>,
+    instance: fn(&T) -> &Instance,
+) -> Result<FaultGuard, HostError> {
+    if !registers::KNOWN {
+        return Err(host_error(Errno::NOSYS));
+    }
+    let watched_instance: Arc<dyn Watched> = Arc::new(Holder { holder, instance });
+    let mut list = watched();
+    install()?;
+    list.push(watched_instance.clone());
+    Ok(FaultGuard { watched: watched_instance })
+}
+
+/// Installs the handler once; the list of instances is locked by the caller.
+fn install() -> Result<(), HostError> {
+    if OLD_ACTIONS.get().is_some() {
+        return Ok(());
+    }
+    // SAFETY: all zero bits are a valid `sigaction`: default handler, empty mask.
+    let mut old: [libc::sigaction; SIGNALS.len()] = unsafe { core::mem::zeroed() };
+    for ((signal, _), old) in SIGNALS.iter().zip(&mut old) {
+        // SAFETY: a null action only reads the present one into a valid place.
+        if unsafe { libc::sigaction(*signal, core::ptr::null(), old) } != 0 {
+            return Err(last_error());
+        }
+    }
+    // Set before the first handler is, which reads it.
+    let _ = OLD_ACTIONS.set(old);
+    // SAFETY: as above.
+    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+    action.sa_sigaction = handler as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    for (signal, _) in SIGNALS {
+        // SAFETY: `handler` has the type that SA_SIGINFO asks for and touches only what it may, see there.
+        if unsafe { libc::sigaction(signal, &raw const action, core::ptr::null_mut()) } != 0 {
+            return Err(last_error());
+        }
+    }
+    Ok(())
+}
+
+fn last_error() -> HostError {
+    crate::error::io_error(&std::io::Error::last_os_error())
+}
+
+extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, machine: *mut libc::c_void) {
+    // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO.
+    let (address, machine) = unsafe { ((*info).si_addr() as usize, &mut *machine.cast::<libc::ucontext_t>()) };
+    let at = registers::instruction(machine);
+    let code = if is_module_memory(at) { Some(at) } else { caller(address, at, registers::stack(machine)) };
+    if let Some(code) = code
+        && let Some((stack_end, instance)) = entered()
+    {
+        let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("signal", |(_, name)| *name);
+        let fault = Fault { instance, name, address, code, at };
+        // SAFETY: the top of the instance's stack is mapped read-write, belongs to this thread while it is inside, and nothing
+        // on it is used again: the only way on is `end`.
+        unsafe {
+            let place = ((stack_end - size_of::<Fault>()) & !63) as *mut Fault;
+            place.write(fault);
+            registers::redirect(machine, give_up as *const () as usize, place as usize);
+        }
+        return;
+    }
+    pass_on(signal, info, machine);
+}
+
+/// For a jump to nowhere, the module code that jumped: its return address lies on top of the stack.
+fn caller(address: usize, at: usize, stack: usize) -> Option<usize> {
+    if address != at {
+        return None;
+    }
+    let list = watched();
+    let (start, len) = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?.stack();
+    let start = usize::try_from(start.get()).ok()?;
+    if stack % align_of::<usize>() != 0 || stack < start || stack > start + len - size_of::<usize>() {
+        return None;
+    }
+    // SAFETY: the address is aligned and on the instance's stack; the kernel has just been asked to run with this stack pointer,
+    // and a stack pointer in the guard page would have faulted at the call, not at its target.
+    Some(unsafe { (stack as *const usize).read() }).filter(|&back| is_module_memory(back))
+}
+
+/// Whether the calling thread runs on behalf of `instance`, innermost.
+fn runs(instance: &Instance) -> bool {
+    instance.is_inside() && context() == instance.context()
+}
+
+/// The instance that the calling thread is inside of, and the end of its stack.
+fn entered() -> Option<(usize, *const Instance)> {
+    // The thread runs module code, so it does not hold this lock; others hold it for a moment only.
+    let list = watched();
+    let instance = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?;
+    let (start, len) = instance.stack();
+    Some((usize::try_from(start.get()).ok()?.checked_add(len)?, core::ptr::from_ref(instance)))
+}
+
+struct Fault {
+    instance: *const Instance,
+    name: &'static str,
+    /// The address that could not be used.
+    address: usize,
+    /// The module's instruction, or where a call to nowhere returns to.
+    code: usize,
+    /// The instruction.
+    at: usize,
+}
+
+/// Where a faulting thread goes on: composes the reason and leaves the instance.
+extern "C" fn give_up(fault: *const Fault) -> ! {
+    // SAFETY: the handler wrote the record and keeps nothing of it.
+    let fault = unsafe { fault.read() };
+    // SAFETY: whoever entered the instance holds it, and this thread is inside.
+    let instance = unsafe { &*fault.instance };
+    let mut reason = Text::new();
+    // A text that is too long is cut, which is no error.
+    let _ = fault.describe(instance, &mut reason);
+    // SAFETY: this thread is inside and was running module code: the frames that are abandoned are the module's, those of
+    // base and core that called it, which hold nothing by design, and this one, whose text lives on the stack.
+    unsafe { instance.end(reason.as_str()) }
+}
+
+impl Fault {
+    fn describe(&self, instance: &Instance, out: &mut Text) -> fmt::Result {
+        write!(out, "{} at address {:#x}", self.name, self.address)?;
+        if self.at != self.code {
+            write!(out, ", jumped to {:#x}", self.at)?;
+        }
+        match instance.symbolize(RunAddr::new(self.code as u64)) {
+            Some((module, symbol, offset)) => write!(out, " in module {module}, {symbol}+{offset:#x}")?,
+            None => out.write_str(" in module code")?,
+        }
+        write!(out, " (instruction {:#x})", self.code)
+    }
+}
+
+/// Text on the stack: what is abandoned must not own memory.
+struct Text {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl Text {
+    const fn new() -> Self {
+        Self { bytes: [0; 512], len: 0 }
+    }
+
+    fn as_str(&self) -> &str {
+        let bytes = &self.bytes[..self.len];
+        // A character may have been cut.
+        core::str::from_utf8(bytes).unwrap_or_else(|error| core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""))
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.len..];
+        let len = text.len().min(room.len());
+        room[..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        Ok(())
+    }
+}
+
+/// Does what would have been done without the handler.
+fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, machine: &mut libc::ucontext_t) {
+    let index = SIGNALS.iter().position(|(number, _)| *number == signal);
+    let old = index.and_then(|index| Some(&OLD_ACTIONS.get()?[index]));
+    match old {
+        Some(old) if old.sa_sigaction != libc::SIG_DFL && old.sa_sigaction != libc::SIG_IGN => {
+            // SAFETY: the old handler was installed with the type that its flags say, and gets what the kernel passed.
+            unsafe {
+                if old.sa_flags & libc::SA_SIGINFO == 0 {
+                    let call = core::mem::transmute::<usize, extern "C" fn(libc::c_int)>(old.sa_sigaction);
+                    call(signal);
+                } else {
+                    type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+                    let call = core::mem::transmute::<usize, Handler>(old.sa_sigaction);
+                    call(signal, info, core::ptr::from_mut(machine).cast());
+                }
+            }
+        }
+        _ => {
+            // SAFETY: the default action is put back; returning repeats the fault, which then kills the process.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod registers {
+    pub const KNOWN: bool = true;
+    /// Direction flag; compiled code expects it clear.
+    const DIRECTION: i64 = 0x400;
+
+    pub fn instruction(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
+    }
+
+    pub fn stack(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_RSP as usize] as usize
+    }
+
+    /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
+    pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
+        let gregs = &mut machine.uc_mcontext.gregs;
+        gregs[libc::REG_RIP as usize] = function as i64;
+        gregs[libc::REG_RDI as usize] = argument as i64;
+        gregs[libc::REG_RSP as usize] = (argument - 8) as i64;
+        gregs[libc::REG_EFL as usize] &= !DIRECTION;
+    }
+}
+
+#[cfg(target_arch = "x86")]
+mod registers {
+    pub const KNOWN: bool = true;
+    /// Direction flag; compiled code expects it clear.
+    const DIRECTION: i32 = 0x400;
+
+    pub fn instruction(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_EIP as usize] as usize
+    }
+
+    pub fn stack(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_ESP as usize] as usize
+    }
+
+    /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
+    pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
+        let frame = argument - 20;
+        // SAFETY: the caller's stack goes on below `argument`; the one argument lies above the return address.
+        unsafe { ((frame + 4) as *mut usize).write(argument) };
+        let gregs = &mut machine.uc_mcontext.gregs;
+        gregs[libc::REG_EIP as usize] = function as i32;
+        gregs[libc::REG_ESP as usize] = frame as i32;
+        gregs[libc::REG_EFL as usize] &= !DIRECTION;
+    }
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+mod registers {
+    pub const KNOWN: bool = false;
+
+    pub fn instruction(_machine: &libc::ucontext_t) -> usize {
+        0
+    }
+
+    pub fn stack(_machine: &libc::ucontext_t) -> usize {
+        0
+    }
+
+    pub fn redirect(_machine: &mut libc::ucontext_t, _function: usize, _argument: usize) {}
+}

@@ -1,0 +1,252 @@
+//! The one place where the structure of a file is checked.
+
+use super::layout::{Format, SectionHeader};
+use super::{Image, Section};
+use crate::address::SectionIndex;
+use crate::arch::Machine;
+use crate::error::{Feature, LinkError, Place, Problem};
+use goblin::elf::{header, section_header as sh};
+
+/// Most section headers a module may have, as the reference counts.
+const MAX_SECTIONS: u32 = 32_768;
+
+impl<'a> Image<'a> {
+    /// Checks `bytes` and gives a view of them.
+    ///
+    /// # Errors
+    /// [`Truncated`](LinkError::Truncated) if something reaches beyond the end of the file,
+    /// [`Malformed`](LinkError::Malformed) for what no linker writes, [`Unsupported`](LinkError::Unsupported) for machines and
+    /// forms that are not known.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, LinkError> {
+        let (format, machine, headers, names) = file_header(bytes)?;
+        let mut image = Self {
+            bytes,
+            format,
+            machine,
+            headers,
+            section_names: "",
+            symbol_section: SectionIndex(0),
+            symbols: &[],
+            strings: "",
+        };
+
+        let mut symbol_tables = 0;
+        for section in image.sections() {
+            check_extent(&image, &section)?;
+            if section.kind() == sh::SHT_SYMTAB {
+                symbol_tables += 1;
+                image.symbol_section = section.index();
+            }
+        }
+        image.section_names = section_names(&image, names)?;
+        if symbol_tables != 1 {
+            return Err(LinkError::malformed(Place::FILE, Problem::SymbolTables(symbol_tables)));
+        }
+        symbol_table(&mut image)?;
+        for section in image.sections() {
+            check_section(&image, &section)?;
+        }
+        check_symbols(&image)?;
+        Ok(image)
+    }
+}
+
+type Header<'a> = (Format, Machine, &'a [u8], u32);
+
+fn file_header(bytes: &[u8]) -> Result<Header<'_>, LinkError> {
+    let malformed = |offset: u64, problem| Err(LinkError::malformed(Place::file(offset), problem));
+    let Some(ident) = bytes.get(..header::SIZEOF_IDENT) else {
+        return Err(truncated(Place::FILE, header::SIZEOF_IDENT as u64, bytes));
+    };
+    if ident[..4] != *header::ELFMAG {
+        return malformed(0, Problem::Magic);
+    }
+    let wide = match ident[header::EI_CLASS] {
+        header::ELFCLASS32 => false,
+        header::ELFCLASS64 => true,
+        other => return malformed(header::EI_CLASS as u64, Problem::Class(other)),
+    };
+    let big = match ident[header::EI_DATA] {
+        header::ELFDATA2LSB => false,
+        header::ELFDATA2MSB => true,
+        other => return malformed(header::EI_DATA as u64, Problem::ByteOrder(other)),
+    };
+    let format = Format::new(wide, big);
+    if ident[header::EI_VERSION] != header::EV_CURRENT {
+        return malformed(header::EI_VERSION as u64, Problem::Version(u32::from(ident[header::EI_VERSION])));
+    }
+    if bytes.len() < format.header_size() {
+        return Err(truncated(Place::FILE, format.header_size() as u64, bytes));
+    }
+    let fields = format.file_header(bytes);
+    let (shoff_at, tail) = if wide { (40, 58) } else { (32, 46) };
+    if fields.version != u32::from(header::EV_CURRENT) {
+        return malformed(20, Problem::Version(fields.version));
+    }
+    if fields.kind != header::ET_REL {
+        return malformed(16, Problem::NotRelocatable(fields.kind));
+    }
+    let Some(machine) = Machine::from_elf(fields.machine) else {
+        return Err(LinkError::unsupported(Place::file(18), Feature::Machine(fields.machine)));
+    };
+    if !machine.has_form(wide, big) {
+        return Err(LinkError::unsupported(Place::file(header::EI_CLASS as u64), Feature::MachineForm));
+    }
+    let (size, expected) = (fields.section_size, format.section_size());
+    if usize::from(size) != expected {
+        return malformed(tail, Problem::EntrySize { found: size.into(), expected: expected as u64 });
+    }
+    if fields.section_count == 0 {
+        return malformed(tail + 2, Problem::NoSections);
+    }
+    if u32::from(fields.section_count) > MAX_SECTIONS {
+        return malformed(tail + 2, Problem::TooManySections(fields.section_count.into()));
+    }
+    if fields.section_offset == 0 {
+        return malformed(shoff_at, Problem::NoSections);
+    }
+    let len = u64::from(fields.section_count) * expected as u64;
+    let headers = extent(bytes, fields.section_offset, len).map_err(|end| truncated(Place::file(shoff_at), end, bytes))?;
+    let names = u32::from(fields.names);
+    if names >= u32::from(fields.section_count) {
+        return malformed(tail + 4, Problem::Link(names));
+    }
+    Ok((format, machine, headers, names))
+}
+
+/// The bytes at `offset`, or the end they would have.
+fn extent(bytes: &[u8], offset: u64, len: u64) -> Result<&[u8], u64> {
+    let end = offset.checked_add(len).ok_or(u64::MAX)?;
+    if end > bytes.len() as u64 {
+        return Err(end);
+    }
+    bytes.get(offset as usize..end as usize).ok_or(end)
+}
+
+fn truncated(place: Place, end: u64, bytes: &[u8]) -> LinkError {
+    LinkError::Truncated { place, end, len: bytes.len() as u64 }
+}
+
+/// Every section with bytes in the file lies in the file; afterwards [`Section::data`] is what the header says.
+fn check_extent(image: &Image<'_>, section: &Section<'_>) -> Result<(), LinkError> {
+    let SectionHeader { kind, offset, size, align, .. } = section.header;
+    if kind == sh::SHT_NULL {
+        return Ok(());
+    }
+    if kind != sh::SHT_NOBITS {
+        extent(image.bytes, offset, size).map_err(|end| truncated(Place::section(section.index()), end, image.bytes))?;
+    }
+    if align != 0 && !align.is_power_of_two() {
+        return Err(LinkError::malformed(Place::section(section.index()), Problem::Alignment(align)));
+    }
+    Ok(())
+}
+
+/// The text of a string table section.
+fn strings<'a>(section: &Section<'a>, place: Place) -> Result<&'a str, LinkError> {
+    let data = section.data();
+    match data.last() {
+        None => return Err(LinkError::malformed(place, Problem::Empty)),
+        Some(0) => {}
+        Some(_) => return Err(LinkError::malformed(place.at(data.len() as u64 - 1), Problem::Unterminated)),
+    }
+    core::str::from_utf8(data).map_err(|error| LinkError::malformed(place.at(error.valid_up_to() as u64), Problem::NotText))
+}
+
+fn section_names<'a>(image: &Image<'a>, index: u32) -> Result<&'a str, LinkError> {
+    if index == 0 {
+        return Ok("");
+    }
+    match image.section(SectionIndex(index)) {
+        Some(section) if section.kind() == sh::SHT_STRTAB => strings(&section, Place::section(section.index())),
+        _ => Err(LinkError::malformed(Place::section(SectionIndex(index)), Problem::Link(index))),
+    }
+}
+
+fn table_of(section: &Section<'_>, entry: usize) -> Result<(), LinkError> {
+    let (entry, size) = (entry as u64, section.size());
+    if section.header.entry_size != entry {
+        let problem = Problem::EntrySize { found: section.header.entry_size, expected: entry };
+        return Err(LinkError::malformed(section.place(), problem));
+    }
+    if size % entry != 0 {
+        return Err(LinkError::malformed(section.place().at(size - size % entry), Problem::TableSize { size, entry }));
+    }
+    Ok(())
+}
+
+fn symbol_table(image: &mut Image<'_>) -> Result<(), LinkError> {
+    let Some(section) = image.section(image.symbol_section) else { return Ok(()) };
+    table_of(&section, image.format.symbol_size())?;
+    if section.size() == 0 {
+        return Err(LinkError::malformed(section.place(), Problem::Empty));
+    }
+    let link = section.header.link;
+    let linked = match image.section(SectionIndex(link)) {
+        Some(linked) if link != 0 && linked.kind() == sh::SHT_STRTAB => linked,
+        _ => return Err(LinkError::malformed(section.place(), Problem::Link(link))),
+    };
+    image.symbols = section.data();
+    image.strings = strings(&linked, linked.place())?;
+    Ok(())
+}
+
+fn check_section(image: &Image<'_>, section: &Section<'_>) -> Result<(), LinkError> {
+    let header = &section.header;
+    if header.kind == sh::SHT_NULL {
+        return Ok(());
+    }
+    if !image.section_names.is_empty() && image.section_names.get(header.name as usize..).is_none_or(str::is_empty) {
+        return Err(LinkError::malformed(Place::section(section.index()), Problem::NameOffset(header.name)));
+    }
+    if section.is_loadable() && section.has(sh::SHF_COMPRESSED) {
+        return Err(LinkError::unsupported(section.place(), Feature::Compressed));
+    }
+    if matches!(header.kind, sh::SHT_REL | sh::SHT_RELA) {
+        if header.info == 0 || header.info as usize >= image.section_count() {
+            return Err(LinkError::malformed(section.place(), Problem::Link(header.info)));
+        }
+        if header.link != image.symbol_section.0 {
+            return Err(LinkError::malformed(section.place(), Problem::Link(header.link)));
+        }
+        table_of(section, image.format.relocation_size(section.is_explicit()))?;
+    }
+    Ok(())
+}
+
+fn check_symbols(image: &Image<'_>) -> Result<(), LinkError> {
+    let sections = image.section_count() as u32;
+    let strings = image.strings;
+    for (index, symbol) in image.raw_symbols().enumerate() {
+        let section = u32::from(symbol.section);
+        let named = strings.is_char_boundary(symbol.name as usize) && (symbol.name as usize) < strings.len();
+        if named && (section == sh::SHN_UNDEF || section == sh::SHN_ABS || section == sh::SHN_COMMON) {
+            continue;
+        }
+        let place = || {
+            let at = index as u64 * image.format.symbol_size() as u64;
+            let place = image.section(image.symbol_section).map_or(Place::FILE, |section| section.place());
+            place.entry(index as u32).at(at)
+        };
+        if !named {
+            return Err(LinkError::malformed(place(), Problem::NameOffset(symbol.name)));
+        }
+        if section == sh::SHN_XINDEX {
+            return Err(LinkError::unsupported(place(), Feature::ExtendedIndex));
+        }
+        if section >= sections {
+            return Err(LinkError::malformed(place(), Problem::SymbolSection(section)));
+        }
+        let size = section_extent(image, section);
+        if symbol.value > size {
+            return Err(LinkError::malformed(place(), Problem::SymbolValue { value: symbol.value, size }));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of section `index`, which exists.
+#[inline]
+fn section_extent(image: &Image<'_>, index: u32) -> u64 {
+    image.section(SectionIndex(index)).map_or(0, |section| section.size())
+}
