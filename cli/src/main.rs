@@ -1,2 +1,48 @@
-//! Command-line tool of rumpload.
-fn main() {}
+//! `rumpload`: looks at, links and runs stock kernel modules from the command line.
+//!
+//! Data goes to standard output, messages and progress to standard error; the exit status is 0 only on success.
+
+mod files;
+mod inspect;
+mod link;
+mod mount;
+mod options;
+mod output;
+mod walk;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Stock kernel modules: look at them, link them, run file systems out of them.
+#[derive(Debug, Parser)]
+#[command(name = "rumpload", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Inspect(inspect::Inspect),
+    Link(link::Link),
+    Mount(mount::Mount),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Link(link) => link.run(),
+        Command::Mount(mount) => mount.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough; there is nobody to tell, and it was not a success.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::from(141),
+        // What went wrong was the result, and has been printed.
+        Err(error) if error.is::<output::Reported>() => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("rumpload: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Standard output, and the ways in which a command ends.
+
+use serde::Serialize;
+use std::fmt;
+use std::io::{BufWriter, ErrorKind, Stdout, Write, stdout};
+
+/// Buffered standard output.
+pub type Output = BufWriter<Stdout>;
+
+/// Standard output, for data.
+pub fn output() -> Output {
+    BufWriter::with_capacity(1 << 16, stdout())
+}
+
+/// The command did not succeed, and its output says so already.
+#[derive(Debug)]
+pub struct Reported;
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not everything succeeded")
+    }
+}
+
+impl std::error::Error for Reported {}
+
+/// Whether `error` comes from a reader of our output that went away.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|io| io.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Writes `value` as one line of JSON.
+pub fn json_line(output: &mut Output, value: &impl Serialize) -> anyhow::Result<()> {
+    // serde_json wraps errors of the writer; a broken pipe has to be recognised.
+    serde_json::to_writer(&mut *output, value).map_err(std::io::Error::from)?;
+    output.write_all(b"\n")?;
+    Ok(())
+}
