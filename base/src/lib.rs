@@ -1,2 +1,25 @@
-//! The base kernel: services that stock NetBSD modules import.
+//! The base kernel: what stock NetBSD modules import from their kernel, in Rust.
+//!
+//! [`Kernel::boot`] makes an instance of the core, fills its export table with the services of `kern` (memory, locks,
+//! printf, time, ...) and `vfs` (mounts, vnodes, name lookup, buffers, ...), and then answers requests such as
+//! [`Kernel::mount`] by running the modules that the core autoloads. How C structures are laid out comes from an
+//! [`Abi`](abi::Abi) table, so one server can hold kernels of several versions.
+//!
+//! This crate is unsafe by nature: it is called by, and calls, compiled C code. Accesses to C structures go through
+//! `abi::Field`; what module code may call is listed in one table, `export`.
 #![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod abi;
+mod arch;
+mod export;
+mod kern;
+mod kernel;
+mod trace;
+mod trap;
+mod vfs;
+
+pub use kernel::{Boot, Kernel};

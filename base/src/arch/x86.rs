@@ -1,0 +1,112 @@
+use core::arch::naked_asm;
+
+/// A `va_list` of i386: the arguments as they lie on the caller's stack.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct VaList {
+    next: *const u32,
+}
+
+impl VaList {
+    /// The next argument of 32 bits.
+    ///
+    /// # Safety
+    /// The caller of the variadic function passed such an argument here.
+    pub(crate) unsafe fn word(&mut self) -> usize {
+        // SAFETY: as the caller says.
+        unsafe {
+            let value = self.next.read_unaligned();
+            self.next = self.next.add(1);
+            value as usize
+        }
+    }
+
+    /// The next argument of 64 bits, which takes two slots and no alignment.
+    ///
+    /// # Safety
+    /// As [`word`](Self::word).
+    pub(crate) unsafe fn wide(&mut self) -> u64 {
+        // SAFETY: as the caller says.
+        unsafe {
+            let low = self.word() as u64;
+            low | (self.word() as u64) << 32
+        }
+    }
+
+    /// A `va_list` parameter: the convention passes the pointer itself.
+    ///
+    /// # Safety
+    /// `raw` must be what a C caller passed as its `va_list`.
+    pub(crate) unsafe fn from_parameter(raw: *mut u8, read: impl FnOnce(&mut Self) -> i32) -> i32 {
+        read(&mut Self { next: raw.cast() })
+    }
+
+    /// A list of the arguments in `slots`.
+    #[cfg(test)]
+    pub(crate) fn of(slots: &[u32]) -> Self {
+        Self { next: slots.as_ptr() }
+    }
+}
+
+/// `variadic!(name => target)`: a C function of any arguments that calls `target` with the address of a [`VaList`] which
+/// starts at the first of them, fixed ones included.
+macro_rules! variadic {
+    ($name:ident => $target:path) => {
+        /// Entry with C's variadic convention; gathers its arguments into a list.
+        ///
+        /// # Safety
+        /// Only to be called by C code with the arguments of the NetBSD function.
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                "push ebp",
+                "mov ebp, esp",
+                "sub esp, 8",
+                "lea eax, [ebp+8]",
+                "mov [ebp-4], eax",
+                "lea eax, [ebp-4]",
+                "and esp, -16",
+                "sub esp, 12",
+                "push eax",
+                "call {target}",
+                "leave",
+                "ret",
+                target = sym $target,
+            )
+        }
+    };
+}
+pub(crate) use variadic;
+
+/// Entry of every declared trap; eax holds its index.
+///
+/// # Safety
+/// Only to be reached through a stub that loads the index.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn trap_entry() {
+    naked_asm!(
+        "push ebp", "mov ebp, esp", "and esp, -16", "sub esp, 12", "push eax", "call {target}", "ud2",
+        target = sym crate::trap::called,
+    )
+}
+
+/// Entry of every traced export; eax holds its index. Goes on to the real function with the stack as it was.
+///
+/// # Safety
+/// As [`trap_entry`].
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn trace_entry() {
+    naked_asm!(
+        "push ebp",
+        "mov ebp, esp",
+        "lea ecx, [ebp+8]",
+        "and esp, -16",
+        "sub esp, 8",
+        "push ecx",
+        "push eax",
+        "call {target}",
+        "leave",
+        "jmp eax",
+        target = sym crate::trace::called,
+    )
+}

@@ -1,0 +1,139 @@
+use core::arch::naked_asm;
+
+/// A `va_list` of the System V convention for x86-64: six register slots, then the caller's stack.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct VaList {
+    general: u32,
+    floating: u32,
+    overflow: *const u64,
+    saved: *const u8,
+}
+
+impl VaList {
+    /// The next argument that fits a register.
+    ///
+    /// # Safety
+    /// The caller of the variadic function passed such an argument here.
+    pub(crate) unsafe fn word(&mut self) -> usize {
+        // SAFETY: as the caller says; the offsets are the convention's.
+        unsafe { self.wide() as usize }
+    }
+
+    /// The next argument of 64 bits.
+    ///
+    /// # Safety
+    /// As [`word`](Self::word).
+    pub(crate) unsafe fn wide(&mut self) -> u64 {
+        if self.general < 48 {
+            // SAFETY: below 48 the slot lies in the save area.
+            let value = unsafe { self.saved.add(self.general as usize).cast::<u64>().read_unaligned() };
+            self.general += 8;
+            value
+        } else {
+            // SAFETY: the caller says that the argument was passed, so it lies on the stack.
+            unsafe {
+                let value = self.overflow.read_unaligned();
+                self.overflow = self.overflow.add(1);
+                value
+            }
+        }
+    }
+
+    /// A `va_list` parameter: the convention passes its address.
+    ///
+    /// # Safety
+    /// `raw` must be what a C caller passed as its `va_list`.
+    pub(crate) unsafe fn from_parameter(raw: *mut u8, read: impl FnOnce(&mut Self) -> i32) -> i32 {
+        // SAFETY: the parameter is a pointer to the caller's list.
+        read(unsafe { &mut *raw.cast::<Self>() })
+    }
+
+    /// A list of the arguments in `slots`.
+    #[cfg(test)]
+    pub(crate) fn of(slots: &[u64]) -> Self {
+        Self { general: 48, floating: 176, overflow: slots.as_ptr(), saved: core::ptr::null() }
+    }
+}
+
+/// `variadic!(name => target)`: a C function of any arguments that calls `target` with the address of a [`VaList`] which
+/// starts at the first of them, fixed ones included.
+macro_rules! variadic {
+    ($name:ident => $target:path) => {
+        /// Entry with C's variadic convention; gathers its arguments into a list.
+        ///
+        /// # Safety
+        /// Only to be called by C code with the arguments of the NetBSD function.
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "C" fn $name() {
+            // The list lies at rbp-80, the six argument registers at rbp-56, stack arguments at rbp+16. Kernel code passes
+            // no floating-point arguments.
+            core::arch::naked_asm!(
+                "push rbp",
+                "mov rbp, rsp",
+                "sub rsp, 80",
+                "mov [rbp-56], rdi",
+                "mov [rbp-48], rsi",
+                "mov [rbp-40], rdx",
+                "mov [rbp-32], rcx",
+                "mov [rbp-24], r8",
+                "mov [rbp-16], r9",
+                "mov dword ptr [rbp-80], 0",
+                "mov dword ptr [rbp-76], 176",
+                "lea rax, [rbp+16]",
+                "mov [rbp-72], rax",
+                "lea rax, [rbp-56]",
+                "mov [rbp-64], rax",
+                "lea rdi, [rbp-80]",
+                "call {target}",
+                "leave",
+                "ret",
+                target = sym $target,
+            )
+        }
+    };
+}
+pub(crate) use variadic;
+
+/// Entry of every declared trap; r11d holds its index.
+///
+/// # Safety
+/// Only to be reached through a stub that loads the index.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn trap_entry() {
+    naked_asm!("push rbp", "mov rbp, rsp", "and rsp, -16", "mov edi, r11d", "call {target}", "ud2", target = sym crate::trap::called)
+}
+
+/// Entry of every traced export; r11d holds its index. Goes on to the real function with all argument registers as they were.
+///
+/// # Safety
+/// As [`trap_entry`].
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn trace_entry() {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "sub rsp, 64",
+        "mov [rbp-64], rdi",
+        "mov [rbp-56], rsi",
+        "mov [rbp-48], rdx",
+        "mov [rbp-40], rcx",
+        "mov [rbp-32], r8",
+        "mov [rbp-24], r9",
+        "mov [rbp-16], rax",
+        "mov edi, r11d",
+        "lea rsi, [rbp-64]",
+        "call {target}",
+        "mov r11, rax",
+        "mov rdi, [rbp-64]",
+        "mov rsi, [rbp-56]",
+        "mov rdx, [rbp-48]",
+        "mov rcx, [rbp-40]",
+        "mov r8, [rbp-32]",
+        "mov r9, [rbp-24]",
+        "mov rax, [rbp-16]",
+        "leave",
+        "jmp r11",
+        target = sym crate::trace::called,
+    )
+}

@@ -1,0 +1,104 @@
+//! Kernel services below the file systems: memory, locks, messages, strings, time, processes, policy.
+//!
+//! The vnode layer, buffers, name lookup, `genfs`, special files and the page cache are in [`vfs`](crate::vfs).
+
+pub(crate) mod atomic;
+pub(crate) mod calendar;
+pub(crate) mod condition;
+pub(crate) mod console;
+pub(crate) mod cred;
+pub(crate) mod dirhash;
+pub(crate) mod division;
+pub(crate) mod errno;
+pub(crate) mod format;
+pub(crate) mod hash;
+pub(crate) mod kauth;
+pub(crate) mod lock;
+pub(crate) mod memory;
+pub(crate) mod misc;
+pub(crate) mod panic;
+pub(crate) mod pool;
+pub(crate) mod printf;
+pub(crate) mod process;
+pub(crate) mod random;
+pub(crate) mod rbtree;
+pub(crate) mod sleep;
+pub(crate) mod string;
+pub(crate) mod sysctl;
+pub(crate) mod time;
+pub(crate) mod uio;
+pub(crate) mod vmem;
+
+use crate::abi::Abi;
+use crate::export::Export;
+use crate::kernel::Kernel;
+use alloc::vec::Vec;
+
+/// State of one kernel's services.
+pub(crate) struct State {
+    pub(crate) process: process::State,
+    pub(crate) time: time::State,
+    pub(crate) kauth: kauth::State,
+    pub(crate) sysctl: sysctl::State,
+    pub(crate) pool: pool::State,
+    // Owns what the others point to: dropped last.
+    pub(crate) memory: memory::State,
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self {
+            process: process::State::default(),
+            time: time::State::default(),
+            kauth: kauth::State::default(),
+            sysctl: sysctl::State::default(),
+            pool: pool::State::default(),
+            memory: memory::State::default(),
+        }
+    }
+}
+
+/// Adds the functions and data of this part.
+pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
+    for table in [
+        atomic::EXPORTS,
+        calendar::EXPORTS,
+        condition::EXPORTS,
+        console::EXPORTS,
+        cred::EXPORTS,
+        dirhash::EXPORTS,
+        division::EXPORTS,
+        hash::EXPORTS,
+        kauth::EXPORTS,
+        lock::EXPORTS,
+        memory::EXPORTS,
+        misc::EXPORTS,
+        panic::EXPORTS,
+        pool::EXPORTS,
+        printf::EXPORTS,
+        process::EXPORTS,
+        random::EXPORTS,
+        rbtree::EXPORTS,
+        sleep::EXPORTS,
+        string::EXPORTS,
+        sysctl::EXPORTS,
+        time::EXPORTS,
+        uio::EXPORTS,
+        vmem::EXPORTS,
+    ] {
+        out.extend_from_slice(table);
+    }
+    process::sized_exports(abi, out);
+    pool::sized_exports(abi, out);
+}
+
+/// Gives data exports their first values. Runs once, inside the instance.
+pub(crate) fn fill(kernel: &Kernel) {
+    time::fill(kernel);
+    cred::fill(kernel);
+    process::fill(kernel);
+    pool::fill(kernel);
+    uio::fill(kernel);
+    panic::fill(kernel);
+    sysctl::fill(kernel);
+}

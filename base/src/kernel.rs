@@ -1,0 +1,105 @@
+use crate::abi::Abi;
+use crate::{export, kern, trace, vfs};
+use alloc::sync::Arc;
+use rumpload::resource::Host;
+use rumpload::{Config, Error, Instance};
+
+/// What a kernel is made of.
+pub struct Boot {
+    /// The instance's namespace, version, machine and policy. Its hooks are replaced by the kernel's own.
+    pub config: Config,
+    /// Layouts of the version and machine that `config` names.
+    pub abi: &'static Abi,
+    /// Log every call of module code into the base kernel to the host's console.
+    pub trace: bool,
+}
+
+impl Boot {
+    /// A kernel with `abi`'s layouts and the configuration given.
+    #[must_use]
+    pub fn new(config: Config, abi: &'static Abi) -> Self {
+        Self { config, abi, trace: false }
+    }
+}
+
+/// A NetBSD kernel as far as stock modules can tell: one instance of the core and the services its modules import.
+///
+/// Shared between threads; one of them at a time is inside.
+pub struct Kernel {
+    // Dropped first: finishing modules may still call the services below.
+    instance: Instance,
+    pub(crate) abi: &'static Abi,
+    pub(crate) vfs: vfs::State,
+    // Dropped last: it owns all memory that module code holds.
+    pub(crate) kern: kern::State,
+    pub(crate) trace: trace::State,
+}
+
+// SAFETY: all mutable state is reached through `kernel()`, that is from exports, or inside `Instance::enter`; the instance lets
+// one thread in at a time, and its lock orders what successive threads see. Raw pointers kept in the state point to memory
+// the instance owns, which is bound to no thread.
+unsafe impl Send for Kernel {}
+// SAFETY: as above.
+unsafe impl Sync for Kernel {}
+
+impl Kernel {
+    /// Makes an instance and offers the base kernel's services in it. Nothing is loaded yet.
+    ///
+    /// # Errors
+    /// What making the instance or its export table can fail with: the host has no memory for the stack or the exports.
+    pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
+        let Boot { mut config, abi, trace } = boot;
+        config.hooks.refresh = refresh;
+        let exports = export::all(abi);
+        let kernel = Arc::new(Self {
+            instance: Instance::new(config, host)?,
+            abi,
+            vfs: vfs::State::new(abi),
+            kern: kern::State::new(),
+            trace: trace::State::new(trace),
+        });
+        kernel.instance.set_context(Arc::as_ptr(&kernel) as usize);
+        kernel.instance.export(&kernel.trace.route(exports))?;
+        kernel.instance.enter(|| {
+            kern::fill(&kernel);
+            vfs::fill(&kernel);
+        })?;
+        Ok(kernel)
+    }
+
+    /// The core's instance: registry, autoload, etfs.
+    #[must_use]
+    pub fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
+    /// The layouts the kernel was booted with.
+    #[must_use]
+    pub fn abi(&self) -> &'static Abi {
+        self.abi
+    }
+
+    /// Address of the data export `name`; null if the table has none, which is a bug of the base's lists.
+    pub(crate) fn data(&self, name: &str) -> *mut u8 {
+        let address = self.instance.symbol(name).and_then(|address| usize::try_from(address.get()).ok());
+        debug_assert!(address.is_some(), "no data export {name}");
+        address.map_or(core::ptr::null_mut(), |address| address as *mut u8)
+    }
+}
+
+/// The kernel whose instance the current thread is inside.
+///
+/// Only exports call it, and module code runs only inside an instance, so there is one.
+pub(crate) fn kernel() -> &'static Kernel {
+    let context = rumpload::context() as *const Kernel;
+    assert!(!context.is_null(), "the base kernel was called from outside its instance");
+    // SAFETY: `boot` set the context word to the kernel's address, and whoever entered holds the kernel.
+    unsafe { &*context }
+}
+
+/// Runs at each entry: brings the data that modules read directly up to date.
+fn refresh(context: usize) {
+    // SAFETY: the context is the address that `boot` handed over; the caller of `enter` holds the kernel.
+    let kernel = unsafe { &*(context as *const Kernel) };
+    kernel.kern.time.refresh(kernel);
+}
