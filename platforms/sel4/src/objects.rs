@@ -94,10 +94,15 @@ impl Objects {
         Ok(first)
     }
 
-    fn retype(&self, object: Object, bits: u8, first: u64, count: u64) -> Result<(), KernelError> {
-        for &source in &self.sources {
+    fn retype(&mut self, object: Object, bits: u8, first: u64, count: u64) -> Result<(), KernelError> {
+        let mut index = 0;
+        while let Some(&source) = self.sources.get(index) {
             match invoke::retype(source, object, bits, self.cnode, first, count) {
-                Err(KernelError::NOT_ENOUGH_MEMORY) => {}
+                // Too little for a single page or less is as good as nothing.
+                Err(KernelError::NOT_ENOUGH_MEMORY) if bits == 0 && count == 1 && object != Object::LargePage => {
+                    self.sources.remove(index);
+                }
+                Err(KernelError::NOT_ENOUGH_MEMORY) => index += 1,
                 result => return result,
             }
         }
