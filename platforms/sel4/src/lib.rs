@@ -1,6 +1,7 @@
 //! Resources of a protection domain on seL4 (x86_64, without the mixed-criticality scheduler) for `rumpload`, over system calls.
 //!
 //! * [`DomainMemory`]: module memory from the domain's own untyped memory.
+//! * [`Caller`], [`Receiver`]: the transport of `rumpload-l4` over endpoints.
 //! * [`Serial`], [`TscClock`]: a serial line, the time-stamp counter.
 //! * [`LoadMap`]: what a domain leaves for its supervisor to read when it dies; [`Fault`]: what the kernel says of it.
 //! * [`BootInfo`], [`Objects`], [`invoke`]: what a first thread needs to set domains up.
@@ -29,6 +30,7 @@ mod objects;
 mod ranges;
 mod serial;
 pub mod syscall;
+mod transport;
 
 pub use bootinfo::{BootInfo, Untyped, slot};
 pub use clock::{TscClock, time_stamp};
@@ -39,6 +41,7 @@ pub use load_map::{LAST_WORDS, LOAD_MAP_BYTES, LoadMap, Name, Place, Rewrite};
 pub use memory::DomainMemory;
 pub use objects::{Objects, pages};
 pub use serial::{COM1, PORTS, Serial};
+pub use transport::{Caller, MAX_CLIENTS, Receiver, Reply, answer};
 
 /// The kernel version that the numbers are of.
 pub const KERNEL: &str = abi::KERNEL;
