@@ -2,7 +2,7 @@
 //!
 //! * [`DomainMemory`]: module memory from the domain's own untyped memory.
 //! * [`Caller`], [`Receiver`]: the transport of `rumpload-l4` over endpoints.
-//! * [`Serial`], [`TscClock`]: a serial line, the time-stamp counter.
+//! * [`Serial`], [`TscClock`], [`ProcessorEntropy`]: a serial line, the time-stamp counter, the random number generator.
 //! * [`LoadMap`]: what a domain leaves for its supervisor to read when it dies; [`Fault`]: what the kernel says of it.
 //! * [`BootInfo`], [`Objects`], [`invoke`]: what a first thread needs to set domains up.
 //!
@@ -21,6 +21,7 @@ mod abi;
 mod bootinfo;
 mod clock;
 mod context;
+mod entropy;
 mod error;
 mod fault;
 pub mod invoke;
@@ -35,6 +36,7 @@ mod transport;
 pub use bootinfo::{BootInfo, Untyped, slot};
 pub use clock::{TscClock, time_stamp};
 pub use context::rumpload_context;
+pub use entropy::ProcessorEntropy;
 pub use error::KernelError;
 pub use fault::Fault;
 pub use load_map::{LAST_WORDS, LOAD_MAP_BYTES, LoadMap, Name, Place, Rewrite};
