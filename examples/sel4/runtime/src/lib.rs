@@ -7,10 +7,14 @@ extern crate alloc;
 mod entry;
 mod heap;
 pub mod layout;
+mod last_words;
 mod memory;
+mod window;
 
 pub use heap::{heap_peak, heap_used};
+pub use last_words::{Text, die};
 pub use layout::Start;
+pub use window::window;
 
 /// Sets the IPC buffer and the heap up.
 ///
