@@ -156,7 +156,7 @@ fn vnode_default(superuser: bool, action: usize, decision: i32) -> i32 {
     if (superuser && !executes) || decision == KAUTH_VNODE_REMOTEFS { 0 } else { decision }
 }
 
-unsafe extern "C" fn authorize_vnode(cred: Cred, action: usize, vp: *mut u8, dvp: *mut u8, decision: i32) -> i32 {
+pub(crate) unsafe extern "C" fn authorize_vnode(cred: Cred, action: usize, vp: *mut u8, dvp: *mut u8, decision: i32) -> i32 {
     let none = ptr::null_mut();
     // SAFETY: the arguments of the vnode scope.
     match unsafe { ask(VNODE, cred, action, [vp, dvp, none, none]) } {

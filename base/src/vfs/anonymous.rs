@@ -1,8 +1,8 @@
 //! Anonymous objects: pages of zeros that nothing stores.
 
 use super::object::UvmObject;
-use super::pages::{self, Page};
 use super::pager;
+use super::pages::{self, Page};
 use crate::abi::Abi;
 use crate::abi::constants::{PGO_ALLPAGES, PGO_CLEANIT, PGO_FREE, PGO_LOCKED};
 use crate::export::{Export, function};
@@ -150,9 +150,10 @@ unsafe extern "C" fn put(object: UvmObject, from: i64, to: i64, flags: i32) -> i
         let all = flags & PGO_ALLPAGES != 0;
         let first = if all { 0 } else { pages::index_of(from) };
         let last = if all || to == 0 { u64::MAX } else { pages::index_of(pages::round(to)).saturating_sub(1) };
-        while first <= last {
-            let Some(page) = pages::first_in(object, first..=last) else { break };
-            pages::free(page);
+        if first <= last {
+            while let Some(page) = pages::first_in(object, first..=last) {
+                pages::free(page);
+            }
         }
     }
     pager::unlock(object);

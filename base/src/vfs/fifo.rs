@@ -43,7 +43,5 @@ unsafe extern "C" fn vn_fifo_bypass(arguments: *mut u8) -> i32 {
     }
 }
 
-pub(crate) const EXPORTS: &[Export] = &[
-    function!("vn_fifo_bypass", vn_fifo_bypass),
-    data!("fifo_vnodeop_p", size_of::<usize>(), align_of::<usize>()),
-];
+pub(crate) const EXPORTS: &[Export] =
+    &[function!("vn_fifo_bypass", vn_fifo_bypass), data!("fifo_vnodeop_p", size_of::<usize>(), align_of::<usize>())];

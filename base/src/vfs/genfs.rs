@@ -8,13 +8,12 @@ mod rename;
 mod rename_checks;
 mod runs;
 
-
 use super::object::{ComponentName, Vnode};
 use super::{reclaim, vnode, vop};
 use crate::abi::Abi;
 use crate::abi::constants::{
-    F_SETFL, LK_DOWNGRADE, LK_EXCLUSIVE, LK_SHARED, LK_UPGRADE, POLLIN, POLLOUT, POLLRDNORM,
-    VDESC_NO_OFFSET, VDESC_VP0_WILLPUT, VDESC_VP0_WILLRELE, VDESC_VP0_WILLUNLOCK,
+    F_SETFL, LK_DOWNGRADE, LK_EXCLUSIVE, LK_SHARED, LK_UPGRADE, POLLIN, POLLOUT, POLLRDNORM, VDESC_NO_OFFSET, VDESC_VP0_WILLPUT,
+    VDESC_VP0_WILLRELE, VDESC_VP0_WILLUNLOCK,
 };
 use crate::export::{Export, function};
 use crate::kern::errno::{EBUSY, EINVAL, ENOENT, EOPNOTSUPP, EPASSTHROUGH};

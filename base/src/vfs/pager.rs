@@ -2,7 +2,7 @@
 
 use super::object::{UvmObject, Vnode};
 use super::pages::{self, Page};
-use super::{vop, vnode};
+use super::{vnode, vop};
 use crate::abi::Abi;
 use crate::abi::constants::{PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PGO_FREE, PGO_SYNCIO};
 use crate::export::{Export, data, function};
@@ -53,7 +53,15 @@ type Get = unsafe extern "C" fn(UvmObject, i64, *mut Page, *mut i32, i32, i32, i
 ///
 /// # Safety
 /// `pages` must hold `*count` entries.
-pub(crate) unsafe fn get(object: UvmObject, offset: i64, pages: *mut Page, count: *mut i32, access: i32, advice: i32, flags: i32) -> i32 {
+pub(crate) unsafe fn get(
+    object: UvmObject,
+    offset: i64,
+    pages: *mut Page,
+    count: *mut i32,
+    access: i32,
+    advice: i32,
+    flags: i32,
+) -> i32 {
     // SAFETY: a live object's pager has this member.
     unsafe {
         let function: Get = core::mem::transmute(kernel().abi.uvm_pagerops.pgo_get.read::<*const ()>(object.pager()));

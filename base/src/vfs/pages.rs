@@ -4,7 +4,7 @@
 //! of files are kept until memory runs short and then go, least recently used first; dirty pages and anonymous ones stay.
 
 use super::object::UvmObject;
-use crate::abi::constants::{PAGE_SHIFT, PAGE_SIZE, PG_FAKE, PG_RDONLY, PG_RELEASED};
+use crate::abi::constants::{PAGE_SHIFT, PAGE_SIZE, PG_FAKE, PG_RELEASED};
 use crate::kern::memory;
 use crate::kern::panic::panic_format;
 use crate::kernel::kernel;
@@ -381,11 +381,6 @@ fn note(streams: &mut [Stream; STREAMS], spare: usize, object: usize, index: u64
     }
     streams[spare] = Stream { object, next };
     false
-}
-
-/// Clears what makes a page read-only.
-pub(crate) fn allow_writing(page: Page) {
-    page.set_flags(0, PG_RDONLY);
 }
 
 #[cfg(test)]

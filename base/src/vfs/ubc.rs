@@ -4,8 +4,8 @@ use super::object::{Uio, UvmObject};
 use super::pager;
 use super::pages::{self, Page, SIZE};
 use crate::abi::constants::{
-    MAXPHYS, PGO_NOBLOCKALLOC, PGO_NOTIMESTAMP, PGO_OVERWRITE, PGO_PASTEOF, PGO_SYNCIO, UBC_FAULTBUSY, UBC_WRITE,
-    VM_PROT_READ, VM_PROT_WRITE,
+    MAXPHYS, PGO_NOBLOCKALLOC, PGO_NOTIMESTAMP, PGO_OVERWRITE, PGO_PASTEOF, PGO_SYNCIO, UBC_FAULTBUSY, UBC_WRITE, VM_PROT_READ,
+    VM_PROT_WRITE,
 };
 use crate::export::{Export, function};
 use crate::kern::errno::EIO;

@@ -3,8 +3,8 @@
 use super::node;
 use super::runs::{self, Direction};
 use crate::abi::constants::{
-    GOP_SIZE_MEM, GOP_UPDATE_ACCESSED, GOP_UPDATE_MODIFIED, MNT_NOATIME, MNT_NODEVMTIME, PAGE_SHIFT, PG_FAKE, PG_RDONLY, PGO_GLOCKHELD,
-    PGO_LOCKED, PGO_NOBLOCKALLOC, PGO_NOTIMESTAMP, PGO_OVERWRITE, PGO_PASTEOF, PGO_SYNCIO, VBLK, VM_PROT_WRITE,
+    GOP_SIZE_MEM, GOP_UPDATE_ACCESSED, GOP_UPDATE_MODIFIED, MNT_NOATIME, MNT_NODEVMTIME, PAGE_SHIFT, PG_FAKE, PG_RDONLY,
+    PGO_GLOCKHELD, PGO_LOCKED, PGO_NOBLOCKALLOC, PGO_NOTIMESTAMP, PGO_OVERWRITE, PGO_PASTEOF, PGO_SYNCIO, VBLK, VM_PROT_WRITE,
 };
 use crate::export::{Export, function};
 use crate::kern::errno::{EBUSY, EINVAL, EIO, ENOMEM};
@@ -63,7 +63,7 @@ impl Request {
         let mut found = Page::NULL;
         for at in 0..self.wanted() {
             let page = pages::find(self.vp.object(), first + at as u64);
-            let usable = page.filter(|page| !page.is_busy() && !(self.write && page.flags() & PG_RDONLY != 0));
+            let usable = page.filter(|page| !page.is_busy() && (!self.write || page.flags() & PG_RDONLY == 0));
             let page = usable.inspect(|page| pages::take(*page)).unwrap_or(Page::NULL);
             // SAFETY: the caller's array has `count` entries; entries it does not want hold a mark.
             unsafe {

@@ -66,8 +66,7 @@ pub(super) unsafe fn write(vp: Vnode, list: *mut Page, count: i32, flags: i32) -
         if function.is_null() {
             return crate::kern::errno::EROFS;
         }
-        let function: unsafe extern "C" fn(Vnode, *mut Page, i32, i32) -> i32 =
-            core::mem::transmute(function);
+        let function: unsafe extern "C" fn(Vnode, *mut Page, i32, i32) -> i32 = core::mem::transmute(function);
         function(vp, list, count, flags)
     }
 }

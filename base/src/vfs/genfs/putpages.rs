@@ -2,7 +2,7 @@
 
 use super::node;
 use super::runs::{self, Direction};
-use crate::abi::constants::{PGO_ALLPAGES, PGO_BUSYFAIL, PGO_CLEANIT, PGO_FREE, PG_RELEASED};
+use crate::abi::constants::{PG_RELEASED, PGO_ALLPAGES, PGO_BUSYFAIL, PGO_CLEANIT, PGO_FREE};
 use crate::export::{Export, function};
 use crate::kern::errno::{EDEADLK, EIO};
 use crate::kern::panic::panic_format;

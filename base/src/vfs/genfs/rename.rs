@@ -4,8 +4,8 @@
 use crate::abi::Field;
 use crate::abi::constants::{ISDOTDOT, KAUTH_VNODE_DELETE, KAUTH_VNODE_RENAME, LK_EXCLUSIVE, VDIR};
 use crate::export::{Export, function};
-use crate::kern::errno::{EBUSY, EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY};
 use crate::kern::cred::Cred;
+use crate::kern::errno::{EBUSY, EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY};
 use crate::kern::{kauth, lock};
 use crate::kernel::kernel;
 use crate::vfs::object::{ComponentName, Mount, Vnode};
@@ -19,8 +19,7 @@ macro_rules! table_calls {
     ($($name:ident $field:ident ($($parameter:ident: $ty:ty),*) -> $result:ty;)*) => {
         impl Table {
             $(
-                #[expect(clippy::too_many_arguments, reason = "the tables' functions have that many")]
-                #[allow(unfulfilled_lint_expectations, reason = "some have fewer")]
+                #[allow(clippy::too_many_arguments, reason = "the tables' functions have that many")]
                 fn $name(self, $($parameter: $ty),*) -> $result {
                     // SAFETY: the member holds a function of this type; the arguments are live.
                     unsafe {
@@ -259,22 +258,9 @@ fn rename(table: Table, mp: Mount, cred: Cred, from: End, to: End, (fvp, tvp): (
         return error;
     }
     let mut links = 0;
-    table.rename(
-        mp,
-        cred,
-        from.directory,
-        from.name,
-        from.entry,
-        fvp,
-        to.directory,
-        to.name,
-        to.entry,
-        tvp,
-        &raw mut links,
-    )
+    table.rename(mp, cred, from.directory, from.name, from.entry, fvp, to.directory, to.name, to.entry, tvp, &raw mut links)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the kernel's function has that many")]
 unsafe extern "C" fn genfs_sane_rename(
     table: *const u8,
     fdvp: Vnode,

@@ -25,12 +25,7 @@ unsafe extern "C" fn genfs_ufslike_rename_check_possible(
     if refused { EPERM } else { 0 }
 }
 
-unsafe extern "C" fn genfs_ufslike_remove_check_possible(
-    directory: usize,
-    file: usize,
-    immutable: usize,
-    append: usize,
-) -> i32 {
+unsafe extern "C" fn genfs_ufslike_remove_check_possible(directory: usize, file: usize, immutable: usize, append: usize) -> i32 {
     if (directory | file) & (immutable | append) != 0 { EPERM } else { 0 }
 }
 
@@ -99,9 +94,7 @@ mod tests {
 
     fn rename(from_directory: usize, from: usize, to_directory: usize, to: usize, replaces: bool) -> i32 {
         // SAFETY: the function only compares numbers.
-        unsafe {
-            genfs_ufslike_rename_check_possible(from_directory, from, to_directory, to, replaces, IMMUTABLE, APPEND)
-        }
+        unsafe { genfs_ufslike_rename_check_possible(from_directory, from, to_directory, to, replaces, IMMUTABLE, APPEND) }
     }
 
     #[test]
