@@ -11,7 +11,7 @@ pub enum FileError {
     Failed {
         /// What was tried: `open`, `read`, ...
         operation: &'static str,
-        /// The path or name it was tried on.
+        /// The path or name it was tried on; what is not UTF-8 in it is replaced.
         path: String,
         /// NetBSD's error number.
         errno: i32,
@@ -24,8 +24,8 @@ pub enum FileError {
 }
 
 impl FileError {
-    pub(crate) fn new(operation: &'static str, path: &str, errno: i32) -> Self {
-        Self::Failed { operation, path: path.to_string(), errno }
+    pub(crate) fn new(operation: &'static str, path: impl AsRef<[u8]>, errno: i32) -> Self {
+        Self::Failed { operation, path: String::from_utf8_lossy(path.as_ref()).into_owned(), errno }
     }
 
     /// An error of the core's `enter`.

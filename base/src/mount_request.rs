@@ -100,9 +100,10 @@ impl Kernel {
     ///
     /// # Errors
     /// What looking the path up or the file system gives.
-    pub fn statvfs(&self, path: &str) -> Result<MountStatus, FileError> {
+    pub fn statvfs(&self, path: impl AsRef<[u8]>) -> Result<MountStatus, FileError> {
+        let path = path.as_ref();
         self.inside("statvfs", path, || {
-            let vp = lookup::find(path.as_bytes(), true)?;
+            let vp = lookup::find(path, true)?;
             let mp = vp.mount();
             mount::busy(mp)?;
             // SAFETY: the vnode is referenced, the mount busy.
@@ -155,10 +156,11 @@ impl Kernel {
     pub(crate) fn inside<R>(
         &self,
         operation: &'static str,
-        path: &str,
+        path: impl AsRef<[u8]>,
         work: impl FnOnce() -> Result<R, i32>,
     ) -> Result<R, FileError> {
-        if path.contains('\0') {
+        let path = path.as_ref();
+        if path.contains(&0) {
             return Err(FileError::new(operation, path, EINVAL));
         }
         let outcome = self.instance().enter(|| {
