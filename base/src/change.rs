@@ -39,7 +39,7 @@ fn at_parent<R>(
     flags: i32,
     work: impl FnOnce(Found, ComponentName) -> Result<R, i32>,
 ) -> Result<R, i32> {
-    if !path.starts_with(b"/") {
+    if path.first() != Some(&b'/') {
         return Err(EINVAL);
     }
     let buffer = PathBuffer::new(path)?;
@@ -173,9 +173,10 @@ impl Kernel {
     /// # Errors
     /// `EXDEV` if the names lie on different file systems, or what looking them up and the file system give.
     pub fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<(), FileError> {
-        self.inside("rename", from.as_ref(), || {
-            let source = PathBuffer::new(from.as_ref())?;
-            let outcome = PathBuffer::new(to.as_ref()).and_then(|target| {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        self.inside("rename", from, || {
+            let source = PathBuffer::new(from)?;
+            let outcome = PathBuffer::new(to).and_then(|target| {
                 let outcome = rename(source, target);
                 target.free();
                 outcome
@@ -190,9 +191,9 @@ impl Kernel {
     /// # Errors
     /// `EEXIST`, `EXDEV`, `EPERM` for a directory, or what the file system gives.
     pub fn hard_link(&self, existing: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Result<(), FileError> {
-        let path = path.as_ref();
+        let (existing, path) = (existing.as_ref(), path.as_ref());
         self.inside("link", path, || {
-            let vp = lookup::find(existing.as_ref(), true)?;
+            let vp = lookup::find(existing, true)?;
             let outcome = at_parent(path, CREATE, NOFOLLOW, |found, name| {
                 let problem = match () {
                     () if !found.vnode.is_null() => EEXIST,

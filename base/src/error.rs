@@ -11,7 +11,7 @@ pub enum FileError {
     Failed {
         /// What was tried: `open`, `read`, ...
         operation: &'static str,
-        /// The path or name it was tried on; what is not UTF-8 in it is replaced.
+        /// The path or name it was tried on.
         path: String,
         /// NetBSD's error number.
         errno: i32,
@@ -24,8 +24,8 @@ pub enum FileError {
 }
 
 impl FileError {
-    pub(crate) fn new(operation: &'static str, path: impl AsRef<[u8]>, errno: i32) -> Self {
-        Self::Failed { operation, path: String::from_utf8_lossy(path.as_ref()).into_owned(), errno }
+    pub(crate) fn new(operation: &'static str, path: &[u8], errno: i32) -> Self {
+        Self::Failed { operation, path: String::from_utf8_lossy(path).into_owned(), errno }
     }
 
     /// An error of the core's `enter`.
@@ -72,7 +72,7 @@ pub enum MountError {
 }
 
 impl MountError {
-    pub(crate) fn new(operation: &'static str, path: &str, errno: i32) -> Self {
+    pub(crate) fn new(operation: &'static str, path: &[u8], errno: i32) -> Self {
         Self::File(FileError::new(operation, path, errno))
     }
 

@@ -10,9 +10,9 @@ use crate::abi::constants::{
     VCHR, VDIR, VFIFO, VLNK, VNON, VREG, VSOCK,
 };
 use crate::export::{Export, data, function};
-use crate::kern::cred;
 use crate::kern::errno::{EIO, EISDIR, ENOENT, EOPNOTSUPP};
 use crate::kern::uio::Transfer;
+use crate::kern::{cred, printf};
 use crate::kernel::{Kernel, kernel};
 use alloc::format;
 
@@ -151,7 +151,7 @@ unsafe extern "C" fn vprint(label: *const u8, vp: Vnode) {
     // SAFETY: the caller's string, or null.
     let label = if label.is_null() { &[] } else { unsafe { super::text::bytes(label, 64) } };
     let label = alloc::string::String::from_utf8_lossy(label);
-    crate::kern::printf::console_line(&format!("{label}: vnode {:p}, type {}, {} uses", vp.0, vp.kind(), vp.uses()));
+    printf::console_line(&format!("{label}: vnode {:p}, type {}, {} uses", vp.0, vp.kind(), vp.uses()));
 }
 
 /// Types of directory entries by vnode type.
