@@ -18,6 +18,8 @@ mod arch;
 mod export;
 mod kern;
 mod kernel;
+#[cfg(test)]
+mod testing;
 mod trace;
 mod trap;
 mod vfs;
