@@ -298,7 +298,7 @@ impl Instance {
         self.etfs.lock().remove(key).map_err(|error| Error::Etfs { key: key.into(), error })
     }
 
-    /// Maps the host's directory `host_path` to the module path.
+    /// Maps the host's directory `host_path` to the module path; an empty path is the store's root.
     ///
     /// # Errors
     /// [`Error::Etfs`].
