@@ -1,6 +1,6 @@
 //! Statements 26 to 35: the module's record.
 
-use crate::support::{NETBSD_10, NETBSD_7_99_34, NETBSD_9_3, World};
+use crate::support::{NETBSD_7_99_34, NETBSD_9_3, NETBSD_10, World};
 use rumpload::errno::{EINVAL, ENOENT, ENOEXEC, EPROGMISMATCH};
 use rumpload::image::Image;
 use rumpload::metadata::netbsd::Modinfo;

@@ -1,6 +1,6 @@
 //! Statements 1 to 25: object format.
 
-use crate::support::{INIT, NETBSD_10, NETBSD_7_99_34, NETBSD_9_3, World, noting};
+use crate::support::{INIT, NETBSD_7_99_34, NETBSD_9_3, NETBSD_10, World, noting};
 use rumpload::Machine;
 use rumpload::address::SectionIndex;
 use rumpload::errno::{EINVAL, ENOENT, ENOEXEC};

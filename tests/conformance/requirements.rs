@@ -1,6 +1,6 @@
 //! Statements 36 to 53: what modules require.
 
-use crate::support::{NETBSD_10, NETBSD_7_99_34, NETBSD_9_3, World, errno, noting};
+use crate::support::{NETBSD_7_99_34, NETBSD_9_3, NETBSD_10, World, errno, noting};
 use rumpload::errno::{EBUSY, EDEADLK, EINVAL, EMLINK, ENOENT, EPERM};
 use rumpload::properties::{Properties, Value};
 use rumpload::registry::{Error, Refusal};

@@ -1,6 +1,6 @@
 //! Statements 54 to 76: symbols and relocation.
 
-use crate::support::{NETBSD_10, NETBSD_7_99_34, NETBSD_9_3, World, errno};
+use crate::support::{NETBSD_7_99_34, NETBSD_9_3, NETBSD_10, World, errno};
 use rumpload::address::RunAddr;
 use rumpload::errno::{ENOENT, ENOEXEC, EPROGMISMATCH};
 use rumpload::error::{Feature, LinkError};
@@ -292,7 +292,8 @@ fn s070_amd64_got_relocations_get_a_slot() {
     let detached = Arc::new(Detached::new(RunAddr::new(RUN), 4096));
     let memory: Arc<dyn Memory> = detached.clone();
     let target = 0x1234_5678_9abc_def0;
-    let linked = Linker::new().link(&image, &Namespace::none(), &Everything(target), &memory, Placement::Anywhere).expect("linked");
+    let linked =
+        Linker::new().link(&image, &Namespace::none(), &Everything(target), &memory, Placement::Anywhere).expect("linked");
     let all = detached.bytes(linked.reservation.run()).expect("finalized");
     let base = linked.reservation.run().get();
     let place = linked.section(".data").expect("data").0.get() + 16;
