@@ -20,6 +20,7 @@ mod client;
 #[cfg(feature = "std")]
 #[expect(unsafe_code, reason = "the window's memory on the heap")]
 pub mod in_process;
+mod inject;
 mod message;
 mod server;
 mod transport;
@@ -30,6 +31,7 @@ mod wire;
 pub use client::{
     Arena, Connection, RemoteBlock, RemoteClock, RemoteConsole, RemoteEntropy, RemoteFiles, RemoteMemory, RemoteStore, host,
 };
+pub use inject::{Action, Injector};
 pub use message::{Capability, FAST_WORDS, LABEL_BITS, Label, MAX_WORDS, Message};
 pub use server::{EntryKind, FileServer, FileService, FileStat, Mount, Resources, Server, Service, Status, WindowRead, serve};
 pub use transport::{Sender, Transport};

@@ -66,9 +66,8 @@ impl RemoteFiles {
     /// # Errors
     /// Any [`Failure`].
     pub fn open(&self, path: &[u8]) -> Result<FileHandle, Failure> {
-        let mut exchange = self.0.lock();
-        let span = exchange.name(path)?;
-        exchange.call(wire::files::OPEN, &span).map(|[handle]| FileHandle(handle))
+        let (handle, []) = self.0.lock().open(wire::files::OPEN, wire::files::CLOSE, path)?;
+        Ok(FileHandle(handle))
     }
 
     /// Reads at `offset` into the start of `buffer`: 0 bytes at and beyond the end, otherwise possibly fewer than asked.
@@ -84,7 +83,7 @@ impl RemoteFiles {
     /// # Errors
     /// Any [`Failure`]; [`InvalidInput`](HostErrorKind::InvalidInput) if it is not open.
     pub fn close(&self, file: FileHandle) -> Result<(), Failure> {
-        self.0.lock().call(wire::files::CLOSE, &[file.0]).map(|[]| ())
+        self.0.lock().give_back(wire::files::CLOSE, file.0)
     }
 
     /// Calls `each` with the name and kind of every entry of directory `path`; it may use the connection.

@@ -1,5 +1,5 @@
 use super::Connection;
-use crate::wire::{self, Interface, MAX_SEGMENTS, SEGMENT};
+use crate::wire::{self, Interface, MAX_SEGMENTS, SEGMENT, failure::Failure};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
@@ -99,8 +99,9 @@ unsafe impl Memory for RemoteMemory {
         live.try_reserve(1).map_err(|_| HostErrorKind::OutOfMemory)?;
         let (first, last) = bounds(request.placement);
         let mut exchange = self.connection.lock();
-        let [run, working, cookie] =
-            exchange.host(wire::memory::RESERVE, &[request.len as u64, request.align as u64, first, last])?;
+        let cookie = exchange.fresh();
+        let words = [request.len as u64, request.align as u64, first, last, cookie];
+        let [run, working] = exchange.acquire(wire::memory::RESERVE, wire::memory::RELEASE, &words).map_err(Failure::host)?;
         let new = Live { run, working, len: request.len as u64 };
         let pointer = usize::try_from(working).ok().and_then(|at| NonNull::new(core::ptr::with_exposed_provenance_mut(at)));
         match pointer {
@@ -109,7 +110,7 @@ unsafe impl Memory for RemoteMemory {
                 Ok(Region { run: RunAddr::new(run), working, len: request.len, cookie })
             }
             _ => {
-                exchange.host::<0>(wire::memory::RELEASE, &[cookie])?;
+                exchange.give_back(wire::memory::RELEASE, cookie).map_err(Failure::host)?;
                 Err(HostErrorKind::Protocol.into())
             }
         }
@@ -138,7 +139,7 @@ unsafe impl Memory for RemoteMemory {
     fn release(&self, region: Region) {
         // A server that is gone took its mappings with it; one that refuses is the only one who knows what is mapped there, so
         // the addresses stay taken.
-        if self.connection.lock().host::<0>(wire::memory::RELEASE, &[region.cookie]).is_ok() {
+        if self.connection.lock().give_back(wire::memory::RELEASE, region.cookie).is_ok() {
             self.live.lock().retain(|live| live.run != region.run.get());
         }
     }

@@ -17,6 +17,7 @@ pub use files::RemoteFiles;
 pub use memory::{Arena, RemoteMemory};
 pub use store::RemoteStore;
 
+use crate::inject::Action;
 use crate::wire::{self, Interface, entries, failure, failure::Failure};
 use crate::{Label, Message, Transport, Window};
 use alloc::sync::Arc;
@@ -30,7 +31,7 @@ use spin::{Mutex, MutexGuard};
 /// their own.
 pub struct Connection {
     transport: Arc<dyn Transport>,
-    message: Mutex<Message>,
+    state: Mutex<State>,
     served: u64,
 }
 
@@ -41,8 +42,8 @@ impl Connection {
     /// What the transport gives; [`Unsupported`](HostErrorKind::Unsupported) if the server speaks another version,
     /// [`InvalidInput`](HostErrorKind::InvalidInput) if it sees another window.
     pub fn new(transport: Arc<dyn Transport>) -> Result<Arc<Self>, HostError> {
-        let message = Mutex::new(Message::new(wire::session::HELLO));
-        let mut connection = Self { transport, message, served: 0 };
+        let state = Mutex::new(State { message: Message::new(wire::session::HELLO), last: 0 });
+        let mut connection = Self { transport, state, served: 0 };
         connection.served = connection.greet()?;
         Ok(Arc::new(connection))
     }
@@ -66,6 +67,17 @@ impl Connection {
         self.lock().host(wire::session::PING, &[]).map(|[]| ())
     }
 
+    /// Makes an [`Injector`](crate::Injector) at the other end do `action` to the `nth` answer from now (1: the next), or nothing for 0; how many
+    /// planned faults have happened so far.
+    ///
+    /// # Errors
+    /// [`Unsupported`](HostErrorKind::Unsupported) or [`Protocol`](HostErrorKind::Protocol) if there is none that takes plans
+    /// from this client.
+    pub fn plan_fault(&self, nth: u64, action: Action) -> Result<u64, HostError> {
+        let [number, first, second] = action.words();
+        self.lock().host(wire::control::PLAN, &[nth, number, first, second]).map(|[struck]| struck)
+    }
+
     /// True if the server serves `interface`.
     #[must_use]
     pub const fn serves(&self, interface: Interface) -> bool {
@@ -83,7 +95,7 @@ impl Connection {
 
     /// The right to send, and to use the window, until it is dropped.
     fn lock(&self) -> Exchange<'_> {
-        Exchange { connection: self, message: self.message.lock() }
+        Exchange { connection: self, state: self.state.lock() }
     }
 }
 
@@ -101,22 +113,30 @@ pub fn host(connection: &Arc<Connection>, memory: Arc<dyn Memory>) -> Result<Hos
     })
 }
 
+struct State {
+    /// What is sent and what came back.
+    message: Message,
+    /// The last number that was given to a handle or region.
+    last: u64,
+}
+
 /// One request, or several that belong together.
 struct Exchange<'c> {
     connection: &'c Connection,
-    message: MutexGuard<'c, Message>,
+    state: MutexGuard<'c, State>,
 }
 
 impl Exchange<'_> {
     /// Sends `words` and takes the answer apart.
     fn call<const N: usize>(&mut self, label: Label, words: &[u64]) -> Result<[u64; N], Failure> {
-        self.message.set(label, words)?;
-        self.connection.transport.call(&mut self.message)?;
+        let message = &mut self.state.message;
+        message.set(label, words)?;
+        self.connection.transport.call(message)?;
         let protocol = Failure::from(HostErrorKind::Protocol);
-        if self.message.label != label || self.message.capability.is_some() {
+        if message.label != label || message.capability.is_some() {
             return Err(protocol);
         }
-        match self.message.words() {
+        match message.words() {
             [failure::DONE, results @ ..] => <[u64; N]>::try_from(results).map_err(|_| protocol),
             [status, code] => Err(Failure::of(*status, *code)),
             _ => Err(protocol),
@@ -137,6 +157,47 @@ impl Exchange<'_> {
         Ok([0, name.len() as u64])
     }
 
+    /// A number for a handle or region that was not used before.
+    fn fresh(&mut self) -> u64 {
+        self.state.last += 1;
+        self.state.last
+    }
+
+    /// Sends a request for something whose number is the last of `words`. If it is not known whether the server now has it, it
+    /// is given back.
+    fn acquire<const N: usize>(&mut self, label: Label, give_back: Label, words: &[u64]) -> Result<[u64; N], Failure> {
+        let answer = self.call(label, words);
+        if let (Err(Failure::Host(error)), Some(handle)) = (answer, words.last()) {
+            if error.kind() == HostErrorKind::Protocol {
+                // It may well not be there.
+                let _ = self.give_back(give_back, *handle);
+            }
+        }
+        answer
+    }
+
+    /// Gives back what the server knows as `handle`; tried again if it is not known whether the server did that.
+    fn give_back(&mut self, label: Label, handle: u64) -> Result<(), Failure> {
+        let unknown = Failure::from(HostErrorKind::InvalidInput);
+        match self.call(label, &[handle]) {
+            Ok([]) => Ok(()),
+            Err(failure) if failure == unknown => Err(failure),
+            // The first try may have done it.
+            Err(_) => match self.call(label, &[handle]) {
+                Ok([]) => Ok(()),
+                Err(failure) if failure == unknown => Ok(()),
+                Err(failure) => Err(failure),
+            },
+        }
+    }
+
+    /// Opens `path` under a fresh handle; it and the other words of the answer.
+    fn open<const N: usize>(&mut self, label: Label, close: Label, path: &[u8]) -> Result<(u64, [u64; N]), Failure> {
+        let [at, len] = self.name(path)?;
+        let handle = self.fresh();
+        self.acquire(label, close, &[at, len, handle]).map(|words| (handle, words))
+    }
+
     /// Sends a read of `handle` into the start of `buffer`, or as much of it as the window holds; the bytes read.
     fn read(&mut self, label: Label, handle: u64, offset: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
         let window = self.connection.window();
@@ -152,10 +213,9 @@ impl Exchange<'_> {
 
     /// The encoded entries of the directory `path`.
     fn list(&mut self, labels: ListLabels, path: &[u8]) -> Result<Vec<u8>, Failure> {
-        let [at, len] = self.name(path)?;
-        let [handle, len] = self.call(labels.list, &[at, len])?;
+        let (handle, [len]) = self.open(labels.list, labels.close, path)?;
         let list = self.read_list(labels.read, handle, len);
-        let closed = self.call::<0>(labels.close, &[handle]);
+        let closed = self.give_back(labels.close, handle);
         let list = list?;
         closed?;
         let mut rest = &list[..];

@@ -35,9 +35,7 @@ impl Store for RemoteStore {
     }
 
     fn open(&self, path: &str) -> Result<FileHandle, HostError> {
-        let mut exchange = self.0.lock();
-        let span = exchange.name(path.as_bytes())?;
-        let [handle] = exchange.host(wire::store::OPEN, &span)?;
+        let (handle, []) = self.0.lock().open(wire::store::OPEN, wire::store::CLOSE, path.as_bytes()).map_err(Failure::host)?;
         Ok(FileHandle(handle))
     }
 
@@ -51,7 +49,7 @@ impl Store for RemoteStore {
 
     fn close(&self, file: FileHandle) {
         // An unknown handle is ignored, as the trait says; a server that is gone has nothing open.
-        let _ = self.0.lock().host::<0>(wire::store::CLOSE, &[file.0]);
+        let _ = self.0.lock().give_back(wire::store::CLOSE, file.0);
     }
 
     fn list(&self, path: &str, each: &mut dyn FnMut(&str, FileKind)) -> Result<(), HostError> {

@@ -1,4 +1,4 @@
-use super::store::{name, read_list};
+use super::store::{name, name_and, read_list};
 use super::{Service, fill_window, session};
 use crate::wire::{
     self, Answer, Handles, Interface, MAX_NAME, MAX_OPEN, answer, bytes, entries, failure::Failure, flag, respond,
@@ -188,8 +188,7 @@ impl<S: FileService> FileServer<S> {
         match message.label {
             wire::files::MOUNT => self.mount(message, window)?,
             wire::files::UNMOUNT => {
-                let [at, len, force] = message.exactly()?;
-                let path = bytes(window, at, len, MAX_NAME)?;
+                let (path, force) = name_and(message, window)?;
                 self.service.unmount(absolute(&path)?, flag(force)?)?;
             }
             wire::files::STAT => {
@@ -206,10 +205,9 @@ impl<S: FileService> FileServer<S> {
                 ])?);
             }
             wire::files::OPEN => {
-                let path = name(message, window)?;
-                let vacant = self.open.vacant()?;
-                let file = self.service.open(absolute(&path)?)?;
-                return Ok(answer(&[vacant.insert(Open::File(file))])?);
+                let (path, handle) = name_and(message, window)?;
+                let vacant = self.open.vacant(handle)?;
+                vacant.insert(Open::File(self.service.open(absolute(&path)?)?));
             }
             wire::files::READ => return self.read(message, window),
             wire::files::CLOSE => {
@@ -219,8 +217,8 @@ impl<S: FileService> FileServer<S> {
                 }
             }
             wire::files::LIST => {
-                let path = name(message, window)?;
-                let vacant = self.open.vacant()?;
+                let (path, handle) = name_and(message, window)?;
+                let vacant = self.open.vacant(handle)?;
                 let mut list = Vec::new();
                 let mut pushed = Ok(());
                 self.service.list(absolute(&path)?, &mut |name, kind| {
@@ -228,7 +226,8 @@ impl<S: FileService> FileServer<S> {
                 })?;
                 pushed?;
                 let len = list.len() as u64;
-                return Ok(answer(&[vacant.insert(Open::List(list)), len])?);
+                vacant.insert(Open::List(list));
+                return Ok(answer(&[len])?);
             }
             wire::files::STATUS => {
                 let [] = message.exactly()?;

@@ -33,7 +33,10 @@ impl Server {
     pub fn answer(&mut self, message: &Message, window: &Window) -> Result<Answer, HostError> {
         match message.label {
             wire::memory::INFO => message.exactly::<0>().and_then(|[]| answer(&[self.memory.page_size() as u64])),
-            wire::memory::RESERVE => self.reserve(&request(message.exactly()?)?),
+            wire::memory::RESERVE => {
+                let [len, align, first, last, handle] = message.exactly()?;
+                self.reserve(handle, &request([len, align, first, last])?)
+            }
             wire::memory::FINALIZE => {
                 let [handle, at, len] = message.exactly()?;
                 let Owned(region) = self.regions.get(handle)?;
@@ -59,16 +62,17 @@ impl Server {
         }
     }
 
-    fn reserve(&mut self, request: &Request) -> Result<Answer, HostError> {
+    fn reserve(&mut self, handle: u64, request: &Request) -> Result<Answer, HostError> {
         let page = self.memory.page_size();
         let whole = request.len != 0 && request.len.is_multiple_of(page);
         if !whole || !request.align.is_power_of_two() || request.align < page {
             return Err(HostErrorKind::InvalidInput.into());
         }
-        let vacant = self.regions.vacant()?;
+        let vacant = self.regions.vacant(handle)?;
         let region = self.memory.reserve(request)?;
         let (run, working) = (region.run.get(), region.working.as_ptr().expose_provenance() as u64);
-        answer(&[run, working, vacant.insert(Owned(region))])
+        vacant.insert(Owned(region));
+        answer(&[run, working])
     }
 }
 

@@ -49,10 +49,10 @@ impl Server {
                 answer(&[number(found.kind).into(), found.size])
             }
             wire::store::OPEN => {
-                let name = name(message, window)?;
-                let vacant = self.open.vacant()?;
-                let file = self.store.open(path(&name)?)?;
-                answer(&[vacant.insert(Open::File(file))])
+                let (name, handle) = name_and(message, window)?;
+                let vacant = self.open.vacant(handle)?;
+                vacant.insert(Open::File(self.store.open(path(&name)?)?));
+                answer(&[])
             }
             wire::store::SIZE => {
                 let [handle] = message.exactly()?;
@@ -68,8 +68,8 @@ impl Server {
                 answer(&[])
             }
             wire::store::LIST => {
-                let name = name(message, window)?;
-                let vacant = self.open.vacant()?;
+                let (name, handle) = name_and(message, window)?;
+                let vacant = self.open.vacant(handle)?;
                 let mut list = Vec::new();
                 let mut pushed = Ok(());
                 self.store.list(path(&name)?, &mut |name, kind| {
@@ -77,7 +77,8 @@ impl Server {
                 })?;
                 pushed?;
                 let len = list.len() as u64;
-                answer(&[vacant.insert(Open::List(list)), len])
+                vacant.insert(Open::List(list));
+                answer(&[len])
             }
             _ => Err(HostErrorKind::Unsupported.into()),
         }
@@ -113,6 +114,12 @@ fn close(store: &dyn Store, open: &Open) {
 pub(super) fn name(message: &Message, window: &Window) -> Result<Vec<u8>, HostError> {
     let [offset, len] = message.exactly()?;
     bytes(window, offset, len, MAX_NAME)
+}
+
+/// The name in a message that holds its span and one more word; both.
+pub(super) fn name_and(message: &Message, window: &Window) -> Result<(Vec<u8>, u64), HostError> {
+    let [offset, len, word] = message.exactly()?;
+    Ok((bytes(window, offset, len, MAX_NAME)?, word))
 }
 
 /// Copies what `list` holds at `offset` to the `len` bytes of the window at `at`.

@@ -1,38 +1,31 @@
-use alloc::vec::Vec;
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::{Entry, VacantEntry};
 use rumpload::resource::{HostError, HostErrorKind};
 
-/// What a client holds, under numbers that are not used again when it gives something back.
+/// What a client holds, under numbers of the client's choice: so it can give back what it asked for even if the answer got lost.
 pub(crate) struct Handles<T> {
-    slots: Vec<Slot<T>>,
+    held: BTreeMap<u64, T>,
     limit: usize,
-}
-
-struct Slot<T> {
-    generation: u32,
-    value: Option<T>,
 }
 
 impl<T> Handles<T> {
     /// Room for `limit` things.
     pub const fn new(limit: usize) -> Self {
-        Self { slots: Vec::new(), limit }
+        Self { held: BTreeMap::new(), limit }
     }
 
-    /// A place for one more.
+    /// The place for what the client will know as `handle`.
     ///
     /// # Errors
-    /// [`OutOfMemory`](HostErrorKind::OutOfMemory) if the client holds as many as it may.
-    pub fn vacant(&mut self) -> Result<Vacant<'_, T>, HostError> {
-        let index = match self.slots.iter().position(|slot| slot.value.is_none()) {
-            Some(index) => index,
-            None if self.slots.len() < self.limit => {
-                self.slots.try_reserve(1).map_err(|_| HostErrorKind::OutOfMemory)?;
-                self.slots.push(Slot { generation: 0, value: None });
-                self.slots.len() - 1
-            }
-            None => return Err(HostErrorKind::OutOfMemory.into()),
-        };
-        Ok(Vacant { slot: &mut self.slots[index], index })
+    /// [`OutOfMemory`](HostErrorKind::OutOfMemory) if the client holds as many as it may,
+    /// [`InvalidInput`](HostErrorKind::InvalidInput) if one of them has that number.
+    pub fn vacant(&mut self, handle: u64) -> Result<VacantEntry<'_, u64, T>, HostError> {
+        let full = self.held.len() >= self.limit;
+        match self.held.entry(handle) {
+            Entry::Occupied(_) => Err(HostErrorKind::InvalidInput.into()),
+            Entry::Vacant(_) if full => Err(HostErrorKind::OutOfMemory.into()),
+            Entry::Vacant(vacant) => Ok(vacant),
+        }
     }
 
     /// What the client knows as `handle`.
@@ -40,9 +33,7 @@ impl<T> Handles<T> {
     /// # Errors
     /// [`InvalidInput`](HostErrorKind::InvalidInput) if that is nothing.
     pub fn get(&self, handle: u64) -> Result<&T, HostError> {
-        let slot = index(handle).and_then(|index| self.slots.get(index));
-        let value = slot.filter(|slot| u64::from(slot.generation) == handle >> 32).and_then(|slot| slot.value.as_ref());
-        value.ok_or_else(|| HostErrorKind::InvalidInput.into())
+        self.held.get(&handle).ok_or_else(|| HostErrorKind::InvalidInput.into())
     }
 
     /// Takes back what the client knows as `handle`.
@@ -50,38 +41,17 @@ impl<T> Handles<T> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn remove(&mut self, handle: u64) -> Result<T, HostError> {
-        self.get(handle)?;
-        let slot = index(handle).and_then(|index| self.slots.get_mut(index));
-        slot.and_then(|slot| slot.value.take()).ok_or_else(|| HostErrorKind::InvalidInput.into())
+        self.held.remove(&handle).ok_or_else(|| HostErrorKind::InvalidInput.into())
     }
 
     /// Takes everything back.
-    pub fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
-        self.slots.iter_mut().filter_map(|slot| slot.value.take())
+    pub fn drain(&mut self) -> impl Iterator<Item = T> {
+        core::mem::take(&mut self.held).into_values()
     }
 
     /// How many things the client holds.
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.value.is_some()).count()
-    }
-}
-
-fn index(handle: u64) -> Option<usize> {
-    (handle as u32 as usize).checked_sub(1)
-}
-
-/// A place that is free.
-pub(crate) struct Vacant<'h, T> {
-    slot: &'h mut Slot<T>,
-    index: usize,
-}
-
-impl<T> Vacant<'_, T> {
-    /// Puts `value` there; the handle.
-    pub fn insert(self, value: T) -> u64 {
-        self.slot.generation = self.slot.generation.wrapping_add(1);
-        self.slot.value = Some(value);
-        u64::from(self.slot.generation) << 32 | (self.index as u64 + 1)
+        self.held.len()
     }
 }
 
@@ -90,20 +60,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn handles_are_not_used_again() {
+    fn numbers_are_used_once_at_a_time_and_there_is_an_end() {
         let mut handles = Handles::new(2);
-        let first = handles.vacant().expect("room").insert('a');
-        let second = handles.vacant().expect("room").insert('b');
-        assert!(handles.vacant().is_err());
-        assert_eq!(handles.remove(first), Ok('a'));
-        let third = handles.vacant().expect("room").insert('c');
-        assert_ne!(first, third);
-        assert_eq!((handles.get(second), handles.get(third)), (Ok(&'b'), Ok(&'c')));
-        for unknown in [first, 0, 1, 3, u64::MAX, third ^ 1 << 40, third & 0xffff_ffff] {
-            assert!(handles.get(unknown).is_err() && handles.remove(unknown).is_err());
-        }
-        assert_eq!(handles.len(), 2);
+        handles.vacant(7).expect("room").insert('a');
+        assert_eq!(handles.vacant(7).map(|_| ()).map_err(|error| error.kind()), Err(HostErrorKind::InvalidInput));
+        handles.vacant(0).expect("room").insert('b');
+        assert_eq!(handles.vacant(8).map(|_| ()).map_err(|error| error.kind()), Err(HostErrorKind::OutOfMemory));
+        assert_eq!(handles.remove(7), Ok('a'));
+        assert!(handles.get(7).is_err() && handles.remove(7).is_err());
+        handles.vacant(u64::MAX).expect("room").insert('c');
+        assert_eq!((handles.get(0), handles.get(u64::MAX), handles.len()), (Ok(&'b'), Ok(&'c'), 2));
         assert_eq!(handles.drain().count(), 2);
-        assert!(handles.get(second).is_err());
+        assert_eq!(handles.len(), 0);
     }
 }

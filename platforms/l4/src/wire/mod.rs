@@ -11,15 +11,15 @@
 //! | session | hello | window's length | window's length, served interfaces (bit n: interface n) |
 //! | | ping | | |
 //! | memory | info | | page size |
-//! | | reserve | length, alignment, first, last address | run address, working address, region |
+//! | | reserve | length, alignment, first, last address, region | run address, working address |
 //! | | finalize | region, span of segments: offset, length, protection as 64-bit words | |
 //! | | release | region | |
 //! | store | metadata | span of a name | kind, size |
-//! | | open | span of a name | handle |
+//! | | open | span of a name, handle | |
 //! | | size | handle | bytes |
 //! | | read | handle, offset, span to fill | bytes read |
 //! | | close | handle | |
-//! | | list | span of a name | handle of the encoded entries, their bytes |
+//! | | list | span of a name, handle | bytes of the encoded entries, which are read like a file |
 //! | block | info | device | sector size, size, 1 if read-only |
 //! | | read | device, offset, span to fill | bytes read |
 //! | | write | device, offset, span of data | |
@@ -32,12 +32,15 @@
 //! | files | mount | span of two encoded names (type, directory), device, 1 if read-only | |
 //! | | unmount | span of a name, 1 to force | |
 //! | | stat | span of a name | kind, mode, inode, size, links, modified: seconds, nanoseconds |
-//! | | open | span of a name | handle |
+//! | | open | span of a name, handle | |
 //! | | read | handle, offset, span to fill | bytes read |
 //! | | close | handle | |
-//! | | list | span of a name | handle of the encoded entries, their bytes |
+//! | | list | span of a name, handle | bytes of the encoded entries, which are read like a file |
 //! | | status | | modules, mounts, files open, bytes of heap, most bytes of heap |
 //! | control | plan | nth answer from now, action, its argument | |
+//!
+//! Handles and regions are numbers that the client chooses and does not use again: what it asked for can be given back even if
+//! the answer to the request never arrived whole.
 //!
 //! `hello` comes first: until then everything else is refused, and it takes back whatever an earlier client left open or reserved.
 
