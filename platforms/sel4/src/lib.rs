@@ -39,7 +39,7 @@ pub use context::rumpload_context;
 pub use entropy::ProcessorEntropy;
 pub use error::KernelError;
 pub use fault::Fault;
-pub use load_map::{LAST_WORDS, LOAD_MAP_BYTES, LoadMap, Name, Place, Rewrite};
+pub use load_map::{LAST_WORDS, LOAD_MAP_BYTES, LoadMap, Name, Place, Rewrite, Working};
 pub use memory::DomainMemory;
 pub use objects::{Objects, pages};
 pub use serial::{COM1, PORTS, Serial};

@@ -25,7 +25,8 @@ struct Header {
     /// Time stamp at its start.
     since: AtomicU64,
     last_words_len: AtomicU32,
-    reserved: AtomicU32,
+    /// Label of the request.
+    label: AtomicU32,
     last_words: [AtomicU8; LAST_WORDS],
 }
 
@@ -54,6 +55,17 @@ const _: () = assert!(size_of::<Map>() <= LOAD_MAP_BYTES);
 /// The writing side.
 pub struct LoadMap {
     map: &'static Map,
+}
+
+/// A request that is worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Working {
+    /// Its number.
+    pub number: u64,
+    /// The label of its message.
+    pub label: u32,
+    /// The time stamp at its start.
+    pub since: u64,
 }
 
 /// Adds entries while the map is being rewritten.
@@ -88,8 +100,9 @@ impl LoadMap {
         header.sequence.store(sequence.wrapping_add(1), Ordering::Release);
     }
 
-    /// Says that work on request `number` (not 0) begins now.
-    pub fn begin(&self, number: u64) {
+    /// Says that work on request `number` (not 0), a message of `label`, begins now.
+    pub fn begin(&self, number: u64, label: u32) {
+        self.map.header.label.store(label, Ordering::Relaxed);
         self.map.header.since.store(time_stamp(), Ordering::Relaxed);
         self.map.header.request.store(number, Ordering::Release);
     }
@@ -115,12 +128,16 @@ impl LoadMap {
         self.rewrite(|_| {});
     }
 
-    /// The request that is worked on and the time stamp of its start.
+    /// The request that is worked on.
     #[must_use]
-    pub fn working(&self) -> Option<(u64, u64)> {
-        match self.map.header.request.load(Ordering::Acquire) {
+    pub fn working(&self) -> Option<Working> {
+        let header = &self.map.header;
+        match header.request.load(Ordering::Acquire) {
             0 => None,
-            number => Some((number, self.map.header.since.load(Ordering::Relaxed))),
+            number => {
+                let (label, since) = (header.label.load(Ordering::Relaxed), header.since.load(Ordering::Relaxed));
+                Some(Working { number, label, since })
+            }
         }
     }
 
@@ -280,8 +297,8 @@ mod tests {
     fn requests_and_last_words_come_across() {
         let map = map_of(0);
         assert_eq!(map.working(), None);
-        map.begin(7);
-        assert_eq!(map.working().map(|(number, _)| number), Some(7));
+        map.begin(7, 9);
+        assert_eq!(map.working().map(|working| (working.number, working.label)), Some((7, 9)));
         map.end();
         assert_eq!(map.working(), None);
         map.last_words(&"x".repeat(1000));

@@ -89,6 +89,10 @@ pub const RECIPES: &[Recipe] = &[
     crash("crash_divide", &["NAME=\"crash_divide\"", "DIVIDE"]),
     crash("crash_loop", &["NAME=\"crash_loop\"", "LOOP"]),
     crash("crash_jump", &["NAME=\"crash_jump\"", "JUMP"]),
+    crash("crash_store_vfs", &["NAME=\"crash_store_vfs\"", "STORE", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_divide_vfs", &["NAME=\"crash_divide_vfs\"", "DIVIDE", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_loop_vfs", &["NAME=\"crash_loop_vfs\"", "LOOP", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_jump_vfs", &["NAME=\"crash_jump_vfs\"", "JUMP", "CLASS=MODULE_CLASS_VFS"]),
 ];
 
 const fn names() -> [&'static str; RECIPES.len()] {
@@ -111,5 +115,5 @@ const fn names() -> [&'static str; RECIPES.len()] {
 ///   property list says `noautoload`) and `needs_by_hand`, `init_loads` (autoloads `hello`), `fini_panics`;
 /// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
 ///   `no_record`, `two_records`;
-/// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start.
+/// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start, and with `_vfs` as file systems.
 pub const NAMES: &[&str] = &names();

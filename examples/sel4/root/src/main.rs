@@ -2,7 +2,6 @@
 #![no_std]
 #![no_main]
 
-mod answer;
 mod domain;
 mod elf;
 mod entry;

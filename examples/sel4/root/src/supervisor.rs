@@ -6,6 +6,8 @@ use crate::watchdog::{self, Watchdog};
 use core::fmt::Write;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
+use rumpload::resource::HostErrorKind;
+use rumpload_l4::{Label, Message};
 use rumpload_sel4::invoke::{self, Access, Object, Rights, ThreadSpace};
 use rumpload_sel4::syscall::{Cap, Received, receive};
 use rumpload_sel4::{COM1, Fault, KernelError, LAST_WORDS, LOAD_MAP_BYTES, LoadMap, Objects, Serial, slot};
@@ -26,7 +28,7 @@ const PRIORITY: u8 = 100;
 const RUMP_BITS: u8 = 26;
 /// What it makes module memory from.
 const RUMP_MODULE_BITS: u8 = 25;
-const RUMP_HEAP: usize = 8 << 20;
+const RUMP_HEAP: usize = 16 << 20;
 /// Slots of the root task for the objects of that domain.
 const RUMP_SLOTS: u64 = 2048;
 /// Seconds that one request may take.
@@ -277,7 +279,7 @@ impl Supervisor {
     fn stuck(&mut self, number: u64) -> Result<(), KernelError> {
         let Some(domain) = self.rump_domain else { return Ok(()) };
         // It may have finished while the watchdog was reporting.
-        if self.map.working().is_none_or(|(working, _)| working != number) {
+        if self.map.working().is_none_or(|working| working.number != number) {
             return Ok(());
         }
         invoke::suspend(domain.thread)?;
@@ -305,6 +307,7 @@ impl Supervisor {
             Err(KernelError::FAILED_LOOKUP) => false,
             Err(error) => return Err(error),
         };
+        let label = self.map.working().map(|working| working.label);
         // SAFETY: all that was made of this memory belongs to the dead domain, whose thread goes with it.
         unsafe { invoke::revoke(slot::CNODE, self.rump_memory.0) }?;
         for slot in self.rump_slots..self.rump_slots + RUMP_SLOTS {
@@ -316,7 +319,9 @@ impl Supervisor {
         self.restarts += 1;
         self.start_rump()?;
         if waiting {
-            crate::answer::died(Cap(self.reply));
+            let label = Label::new(label.unwrap_or(0).into()).map_err(|_| KernelError(1))?;
+            let failure = Message::failure(label, HostErrorKind::Io.into());
+            rumpload_sel4::answer(Cap(self.reply), &failure).map_err(|_| KernelError(1))?;
         }
         self.say(format_args!("domain rump restarted"));
         Ok(())

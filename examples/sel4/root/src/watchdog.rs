@@ -18,10 +18,10 @@ pub struct Watchdog {
 /// The thread.
 pub extern "C" fn run(watchdog: &'static Watchdog) -> ! {
     loop {
-        if let Some((request, since)) = watchdog.map.working()
-            && time_stamp().saturating_sub(since) > watchdog.limit
+        if let Some(working) = watchdog.map.working()
+            && time_stamp().saturating_sub(working.since) > watchdog.limit
         {
-            send(watchdog.endpoint, Info::new(report::STUCK, 0, 1), [request, 0, 0, 0]);
+            send(watchdog.endpoint, Info::new(report::STUCK, 0, 1), [working.number, 0, 0, 0]);
         }
         yield_now();
     }

@@ -1,26 +1,66 @@
-//! The domain with the library.
+//! The domain that runs the library and the base kernel: it has memory, a server to call and an endpoint to serve, and no right
+//! to any device.
 #![no_std]
 #![no_main]
 
-use rumpload_sel4::syscall::{Info, call, receive, reply_receive};
-use sel4_runtime::layout::cap;
-use sel4_runtime::{Start, domain};
+extern crate alloc;
+
+mod files;
+mod supervised;
+
+use alloc::sync::Arc;
+use core::ptr::NonNull;
+use files::{KernelFiles, Start as Kernels};
+use rumpload::resource::{Console, HostError};
+use rumpload_l4::{Connection, FileServer, RemoteConsole, Sender, host, serve};
+use rumpload_sel4::{Caller, DomainMemory, LAST_WORDS, LoadMap, Objects, Receiver, Reply};
+use sel4_runtime::layout::{self, badge, cap};
+use sel4_runtime::{Start, Text, die, domain, window};
+use supervised::Supervised;
 
 domain!(main);
 
-fn main(_start: &'static Start) -> ! {
-    call(cap::SERVER, Info::new(0, 0, 1), [1, 0, 0, 0]);
-    let mut m = receive(cap::SERVICE);
-    loop {
-        rumpload_sel4::invoke::save_caller(cap::CNODE, cap::REPLY.0).unwrap();
-        if m.words[0] == 66 { panic!("aua") }
-        rumpload_sel4::syscall::send(cap::REPLY, Info::new(0, 0, 1), [m.words[0] + 1, 0, 0, 0]);
-        m = receive(cap::SERVICE);
+static LOAD_MAP: spin::Once<LoadMap> = spin::Once::new();
+
+/// What this domain leaves for the root task.
+pub(crate) fn load_map() -> &'static LoadMap {
+    LOAD_MAP.call_once(|| {
+        let base = core::ptr::with_exposed_provenance_mut(layout::LOAD_MAP as usize);
+        let base = NonNull::new(base).expect("the layout has no memory at 0");
+        // SAFETY: the root task mapped it read-write, for good, for this alone.
+        unsafe { LoadMap::new(base) }
+    })
+}
+
+fn main(start: &'static Start) -> ! {
+    match run(start) {
+        Ok(error) | Err(error) => panic!("{error}"),
     }
 }
 
+/// Serves until receiving fails; the error.
+fn run(start: &'static Start) -> Result<HostError, HostError> {
+    let mut objects = Objects::new(cap::CNODE, cap::FREE, start.slots);
+    assert!(objects.add(cap::UNTYPED), "room for the first untyped object");
+    // SAFETY: the addresses are for module memory alone.
+    let memory = Arc::new(unsafe { DomainMemory::new(cap::VSPACE, objects, layout::MODULES, layout::MODULES_END) });
+    let up = Arc::new(Caller::new(cap::SERVER, window(layout::WINDOW_UP)));
+    let connection = Connection::new(up)?;
+    let console = RemoteConsole::new(&connection)?;
+    let kernels = Kernels { host: host(&connection, memory.clone())?, connection, memory };
+    let mut down = Receiver::new(cap::SERVICE, Reply::Slot { cnode: cap::CNODE, slot: cap::REPLY.0 });
+    assert!(down.with_client(Sender(badge::CLIENT), window(layout::WINDOW_DOWN)), "room for a client");
+    if start.restarts == 0 {
+        let [text, data] = start.image;
+        let line = Text::<LAST_WORDS>::new(format_args!("text {text} data {data} bytes\n"));
+        console.write(line.as_str());
+    }
+    let service = FileServer::new(KernelFiles::new(kernels));
+    Ok(serve(&down, &mut Supervised::new(service, load_map())))
+}
+
 #[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    // SAFETY: ends the domain: the root task gets a fault.
-    unsafe { core::arch::asm!("ud2", options(noreturn)) }
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    load_map().last_words(Text::<LAST_WORDS>::new(format_args!("{info}")).as_str());
+    die()
 }
