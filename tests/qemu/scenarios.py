@@ -30,6 +30,10 @@ TREE = {
 }
 
 
+# Answers of the host, from the first request to a new domain on, that faults are tried at.
+COLD = 16
+
+
 def archive(path):
     """Writes `TREE` as a ustar archive."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -82,8 +86,8 @@ def files(setup):
 def footprint(lines, log):
     """What the domain with the library takes."""
     text, variables = images.segments("rump")
-    status = next(line for line in lines if line.startswith("modules "))
-    memory = next(line for line in log.splitlines() if "module memory" in line)
+    status = [line for line in lines if line.startswith("modules ")][-1]
+    memory = [line.removeprefix("rump: ") for line in log.splitlines() if "module memory" in line][-1]
     return f"footprint: rump domain text {text}, data {variables} bytes; heap {status.split()[-1]} at most; {memory}"
 
 
@@ -114,13 +118,16 @@ def crashes(setup):
 def faults(setup):
     """Every answer of the host goes wrong once, in every way; afterwards all works and nothing is left."""
     image = archive(setup.work / "image")
-    script = [f"each 400 tarfs /mnt /mnt/large {fault}" for fault in ["fail", "truncate", "garble 3", "delay 1"]]
+    kinds = ["fail", "truncate", "garble 3", "garble-window 5", "delay 1"]
+    script = [f"each 400 tarfs /mnt /mnt/large {fault}" for fault in kinds]
+    script += [f"cold {COLD} crash_store_vfs tarfs /mnt /mnt/large {fault}" for fault in kinds[:3]]
     script += ["mount tarfs /mnt 0", "walk /mnt", "unmount /mnt"]
-    lines, log = machine.boot(setup.kernel, setup.root, script, modules=setup.modules, image=image)
+    deaths = ["write to 0x10, in crash_store_vfs"] * (3 * COLD)
+    lines, log = machine.boot(setup.kernel, setup.root, script, modules=setup.modules, image=image, deaths=deaths)
     expect([line for line in lines if line.startswith("file ")], hashes(), log)
     reports = [line for line in lines if line.startswith("faults at ")]
     print("\n".join(reports))
-    if len(reports) != 4:
+    if len(reports) != len(kinds) + 3:
         raise machine.Failure("not every kind of fault was tried", log)
 
 

@@ -54,7 +54,11 @@ impl Fault {
             // rax to r15 except rsp come first.
             2 => Self::Syscall { ip: word(15) },
             3 => Self::Exception { ip: word(0), sp: word(1), number: word(3) },
-            5 => Self::Memory { ip: word(0), address: word(1), fetch: word(2) != 0, write: word(3) & 2 != 0 },
+            // Where no page is marked as not executable, the processor does not tell fetches from reads.
+            5 => {
+                let (ip, address) = (word(0), word(1));
+                Self::Memory { ip, address, fetch: word(2) != 0 || ip == address, write: word(3) & 2 != 0 }
+            }
             label => Self::Other { label },
         }
     }

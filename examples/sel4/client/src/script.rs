@@ -110,48 +110,80 @@ impl Session {
             }
             ["fault", nth, ref action @ ..] => Ok(self.services.plan_fault(number(nth)?, self::action(action)?).map(drop)?),
             ["each", count, ref rest @ ..] => self.each_fault(number(count)?, rest),
+            ["cold", count, killer, ref rest @ ..] => self.cold_faults(number(count)?, killer, rest),
             ["bench", kind] => bench::bench(&self.rump, &self.services, &self.files, kind, &mut |line| self.say(line)),
             _ => Err(Error::Wrong("no such instruction".to_string())),
         }
     }
 
-    /// Mounts, reads and unmounts with a fault at the first answer of the host, then at the second, and so on up to `count` or
-    /// until the fault no longer happens: each time it works or gives an error, and the next time, without a fault, it works and
-    /// no more is in use than after the first.
+    /// Mounts, reads and unmounts.
+    fn attempt(&self, [kind, path, file]: [&str; 3]) -> Result<(), Error> {
+        self.files.mount(&Mount { kind, path: path.as_bytes(), device: 0, read_only: true })?;
+        let read = walk::read(&self.files, file.as_bytes(), &mut |_| {});
+        let unmounted = self.files.unmount(path.as_bytes(), true);
+        read?;
+        Ok(unmounted?)
+    }
+
+    /// Makes an attempt with a fault at the `nth` answer of the host, which may end in an error, and one without, which must
+    /// not. Whether the fault happened, and whether it led to an error.
+    fn with_fault(&self, nth: u64, what: [&str; 3], action: Action) -> Result<(bool, bool), Error> {
+        let struck = self.services.plan_fault(nth, action)?;
+        let failed = self.attempt(what).is_err();
+        let happened = self.services.plan_fault(0, action)? > struck;
+        if !happened {
+            self.drain(struck, action)?;
+        }
+        self.attempt(what)?;
+        Ok((happened, failed))
+    }
+
+    /// Attempts with a fault at the first answer of the host, then at the second, and so on up to `count` or until the fault no
+    /// longer happens; nothing may be left of any.
     fn each_fault(&self, count: u64, words: &[&str]) -> Result<(), Error> {
         let [kind, path, file, ref action @ ..] = *words else { return Err(Error::Wrong("type, path, file, fault".to_string())) };
-        let action = self::action(action)?;
-        let attempt = || -> Result<(), Error> {
-            let mount = Mount { kind, path: path.as_bytes(), device: 0, read_only: true };
-            self.files.mount(&mount)?;
-            let read = walk::read(&self.files, file.as_bytes(), &mut |_| {});
-            let unmounted = self.files.unmount(path.as_bytes(), true);
-            read?;
-            Ok(unmounted?)
-        };
-        attempt()?;
+        let (what, action) = ([kind, path, file], self::action(action)?);
+        self.attempt(what)?;
         let before = self.files.status()?;
-        let mut failures = 0;
-        let mut last = 0;
+        let (mut errors, mut last) = (0, 0);
         for nth in 1..=count {
-            let struck = self.services.plan_fault(nth, action)?;
-            let failed = attempt().is_err();
-            last = nth;
-            // The rest of the plan, if it has not happened, must not hit the next attempt.
-            let happened = self.services.plan_fault(0, action)? > struck;
+            let (happened, failed) = self.with_fault(nth, what, action)?;
             if !happened {
-                self.drain(struck, action)?;
                 break;
             }
-            failures += u64::from(failed);
-            attempt()?;
+            last = nth;
+            errors += u64::from(failed);
             let after = self.files.status()?;
             if (after.open_files, after.mounts) != (0, before.mounts) {
                 return Err(Error::Wrong(format!("left after fault {nth}: {after:?}")));
             }
         }
         let after = self.files.status()?;
-        self.say(&format!("faults at {last} answers: {failures} errors, heap {} then {}", before.heap, after.heap));
+        if after.heap > before.heap {
+            return Err(Error::Wrong(format!("the heap grew from {} to {} bytes", before.heap, after.heap)));
+        }
+        self.say(&format!("faults at {last} answers: {errors} errors"));
+        Ok(())
+    }
+
+    /// As [`each_fault`](Self::each_fault), each time in a domain that was just started, by a mount of type `killer`, so that the
+    /// answers are those to loading the module too.
+    fn cold_faults(&self, count: u64, killer: &str, words: &[&str]) -> Result<(), Error> {
+        let [kind, path, file, ref action @ ..] = *words else { return Err(Error::Wrong("type, path, file, fault".to_string())) };
+        let (what, action) = ([kind, path, file], self::action(action)?);
+        let mut errors = 0;
+        for nth in 1..=count {
+            if self.attempt([killer, path, file]).is_ok() {
+                return Err(Error::Success);
+            }
+            self.rump.greet()?;
+            let (happened, failed) = self.with_fault(nth, what, action)?;
+            if !happened {
+                return Err(Error::Wrong(format!("fault {nth} never happened")));
+            }
+            errors += u64::from(failed);
+        }
+        self.say(&format!("faults at {count} answers from cold: {errors} errors"));
         Ok(())
     }
 

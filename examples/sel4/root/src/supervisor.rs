@@ -34,7 +34,7 @@ const RUMP_SLOTS: u64 = 2048;
 /// Seconds that one request may take.
 const LIMIT_SECONDS: u64 = 4;
 /// Restarts after which something is wrong with the system itself.
-const MAX_RESTARTS: u64 = 16;
+const MAX_RESTARTS: u64 = 64;
 
 const FW_CFG: (u16, u16) = (0x510, 0x51b);
 

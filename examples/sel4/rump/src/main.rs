@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 use files::{KernelFiles, Start as Kernels};
 use rumpload::resource::{Console, HostError};
 use rumpload_l4::{Connection, FileServer, RemoteConsole, Sender, host, serve};
-use rumpload_sel4::{Caller, DomainMemory, LAST_WORDS, LoadMap, Objects, Receiver, Reply};
+use rumpload_sel4::{Caller, DomainMemory, LAST_WORDS, LoadMap, Objects, Receiver, Reply, TscClock};
 use sel4_runtime::layout::{self, badge, cap};
 use sel4_runtime::{Start, Text, die, domain, window};
 use supervised::Supervised;
@@ -47,7 +47,10 @@ fn run(start: &'static Start) -> Result<HostError, HostError> {
     let up = Arc::new(Caller::new(cap::SERVER, window(layout::WINDOW_UP)));
     let connection = Connection::new(up)?;
     let console = RemoteConsole::new(&connection)?;
-    let kernels = Kernels { host: host(&connection, memory.clone())?, connection, memory };
+    let mut host = host(&connection, memory.clone())?;
+    // Each request looks at the clock. The time-stamp counter needs no right and no call; what day it is the server knows.
+    host.clock = Arc::new(TscClock::new(start.tsc_mhz, host.clock.wall().ok()));
+    let kernels = Kernels { host, connection, memory };
     let mut down = Receiver::new(cap::SERVICE, Reply::Slot { cnode: cap::CNODE, slot: cap::REPLY.0 });
     assert!(down.with_client(Sender(badge::CLIENT), window(layout::WINDOW_DOWN)), "room for a client");
     if start.restarts == 0 {
