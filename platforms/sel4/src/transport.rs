@@ -33,6 +33,9 @@ fn load(message: &mut Message, received: &Received) -> Result<(), HostError> {
     if info.caps() > 0 || info.words() > MAX_WORDS {
         return Err(protocol());
     }
+    if let Some(words) = received.words.get(..info.words()) {
+        return message.set(Label::new(info.label())?, words);
+    }
     let mut words = [0; MAX_WORDS];
     for (index, word) in words[..info.words()].iter_mut().enumerate() {
         *word = invoke::message_word(&received.words, index);

@@ -14,6 +14,8 @@ use spin::Mutex;
 
 /// What the names of all files begin with.
 const PREFIX: &str = "opt/rumpload/";
+/// Files for the client.
+const CLIENT_FILES: [&str; 2] = ["command", "bench"];
 /// Bytes of a sector of the disk.
 pub const SECTOR: u32 = 512;
 
@@ -23,8 +25,8 @@ pub struct Handed {
     pub files: BTreeMap<String, Item>,
     /// The disk image.
     pub image: Option<Item>,
-    /// What the client is to do.
-    pub command: Option<Item>,
+    /// Files for the client: what it is to do, and what it measures reading with.
+    pub client: BTreeMap<String, Item>,
     /// Seconds since 1970 at the start, if the table said it.
     pub seconds: Option<u64>,
 }
@@ -45,7 +47,8 @@ impl Handed {
             files.insert(path.into(), *item);
         }
         let seconds = text("time")?.and_then(|text| text.trim().parse().ok());
-        Ok(Self { files, image: directory.get("image").copied(), command: directory.get("command").copied(), seconds })
+        let client = CLIENT_FILES.into_iter().filter_map(|name| Some((name.into(), *directory.get(name)?))).collect();
+        Ok(Self { files, image: directory.get("image").copied(), client, seconds })
     }
 }
 

@@ -10,7 +10,6 @@ mod fw_cfg;
 mod lines;
 mod service;
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -46,8 +45,8 @@ fn run(start: &'static Start) -> Result<HostError, HostError> {
     let store = Arc::new(FwCfgStore::new(device.clone(), handed.files));
     let disk = handed.image.map(|item| Arc::new(Disk::new(device.clone(), item)));
     let blocks: Vec<Arc<dyn Block>> = disk.iter().map(|disk| disk.clone() as Arc<dyn Block>).collect();
-    let window_of_rump = (WINDOW_DOWN, start.windows[0]);
-    let direct = Direct { device: device.clone(), store: store.clone(), disk, window: window_of_rump };
+    let [rump_window, client_window] = start.windows;
+    let direct = Direct { device: device.clone(), store: store.clone(), disk, window: (WINDOW_DOWN, rump_window) };
     let rump = Resources {
         memory: None,
         store: Some(store),
@@ -57,10 +56,13 @@ fn run(start: &'static Start) -> Result<HostError, HostError> {
         entropy: Some(Arc::new(ProcessorEntropy::new())),
         direct: Some(Arc::new(direct)),
     };
-    let instructions: BTreeMap<_, _> = handed.command.map(|item| ("command".into(), item)).into_iter().collect();
+    let store = Arc::new(FwCfgStore::new(device.clone(), handed.client));
+    let window_down = (WINDOW_DOWN + WINDOW_STEP, client_window);
+    let direct = Direct { device, store: store.clone(), disk: None, window: window_down };
     let client = Resources {
-        store: Some(Arc::new(FwCfgStore::new(device, instructions))),
+        store: Some(store),
         console: Some(Arc::new(Lines::new(SERIAL, "client"))),
+        direct: Some(Arc::new(direct)),
         ..Resources::default()
     };
     let mut transport = Receiver::new(cap::SERVICE, Reply::Thread);
