@@ -9,9 +9,7 @@ use rumpload::registry::Code;
 use rumpload::resource::{Host, HostErrorKind};
 use rumpload::{Config, Instance, Machine};
 use rumpload_base::abi::Abi;
-use rumpload_base::{
-    Boot, Device, File, FileError, FileKind, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp,
-};
+use rumpload_base::{Boot, Device, File, FileError, FileKind, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp};
 use rumpload_l4::{Connection, EntryKind, Failure, FileService, FileStat, Mount, RemoteBlock, Status};
 use rumpload_sel4::DomainMemory;
 
