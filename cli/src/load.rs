@@ -185,7 +185,11 @@ fn names(directory: &Path) -> Result<Vec<String>> {
 /// Prints the modules of a kernel, newest first.
 pub fn modstat(list: &[Status], json: bool, output: &mut Output) -> Result<()> {
     if !json {
-        writeln!(output, "{:<20} {:>5} {:>7} {:>5} {:>4} {:>10} {:>8} REQUIRES", "NAME", "CLASS", "SOURCE", "FLAGS", "REFS", "ADDRESS", "SIZE")?;
+        writeln!(
+            output,
+            "{:<20} {:>5} {:>7} {:>5} {:>4} {:>10} {:>8} REQUIRES",
+            "NAME", "CLASS", "SOURCE", "FLAGS", "REFS", "ADDRESS", "SIZE"
+        )?;
     }
     for status in list {
         let shown = Shown {

@@ -51,7 +51,7 @@ impl Server {
         boot.trace = trace;
         let kernel = Kernel::boot(boot, host).context("starting the kernel")?;
         let instance = kernel.instance();
-        instance.map_modules(".").with_context(|| format!("mapping the module directory to {}", instance.module_base()))?;
+        instance.map_modules("").with_context(|| format!("mapping the module directory to {}", instance.module_base()))?;
         instance.set_autoload(true);
         let faults = catch_faults(Arc::clone(&kernel), Kernel::instance).context("catching faults of module code")?;
         Ok(Self { kernel, _faults: faults })
