@@ -2,4 +2,8 @@
 use clap::Args;
 #[derive(Debug, Args)]
 pub struct Mount {}
-impl Mount { pub fn run(&self) -> anyhow::Result<()> { anyhow::bail!("not yet") } }
+impl Mount {
+    pub fn run(&self) -> anyhow::Result<()> {
+        anyhow::bail!("not yet")
+    }
+}
