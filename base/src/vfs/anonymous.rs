@@ -169,3 +169,59 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut alloc::vec::Vec<Export>) {
     }
     out.push(function!("uao_detach", uao_detach));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{create, uao_detach};
+    use crate::abi::constants::{PGO_ALLPAGES, PGO_FREE, UBC_READ, UBC_WRITE};
+    use crate::kern::errno::ENOMEM;
+    use crate::kern::uio::Transfer;
+    use crate::kernel::kernel;
+    use crate::testing::Bench;
+    use crate::vfs::object::{Uio, UvmObject};
+    use crate::vfs::{pager, pages, ubc};
+    use std::vec;
+
+    fn copy(object: UvmObject, offset: i64, bytes: &mut [u8], flags: i32) -> i32 {
+        let mut request = Transfer::new(bytes.as_mut_ptr(), bytes.len(), offset, flags == UBC_WRITE);
+        // SAFETY: the request describes the bytes.
+        unsafe { ubc::ubc_uiomove(object, Uio(request.uio()), bytes.len(), 0, flags) }
+    }
+
+    #[test]
+    fn bytes_stay_until_the_object_goes() {
+        Bench::new().inside(|| {
+            let object = create(1 << 20);
+            let mut bytes = vec![5; 100_000];
+            assert_eq!(copy(object, 3000, &mut bytes, UBC_WRITE), 0);
+            let mut back = vec![9; 110_000];
+            assert_eq!(copy(object, 0, &mut back, UBC_READ), 0);
+            assert!(back[..3000].iter().all(|byte| *byte == 0) && back[3000..103_000] == bytes && back[103_000] == 0);
+            // SAFETY: a live object, locked for its pager; the other calls are those of its owner.
+            unsafe {
+                ubc::ubc_zerorange(object, 4096, 10, 0);
+                assert_eq!(copy(object, 4090, &mut back[..20], UBC_READ), 0);
+                assert_eq!(back[..20], [5, 5, 5, 5, 5, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 5, 5, 5]);
+                pager::lock(object);
+                assert_eq!(super::put(object, 8192, 0, PGO_FREE), 0);
+                assert_eq!(kernel().vfs.pages.counts().anonymous, 2);
+                pager::lock(object);
+                assert_eq!(super::put(object, 0, 0, PGO_FREE | PGO_ALLPAGES), 0);
+                uao_detach(object);
+            }
+            assert_eq!(kernel().vfs.pages.counts().anonymous, 0);
+        });
+    }
+
+    #[test]
+    fn without_memory_writing_fails() {
+        Bench::new().inside(|| {
+            pages::set_limit(20);
+            let object = create(1 << 20);
+            assert_eq!(copy(object, 0, &mut [1; 200_000], UBC_WRITE), ENOMEM);
+            // SAFETY: the owner's call.
+            unsafe { uao_detach(object) };
+            assert_eq!(kernel().vfs.pages.counts().anonymous, 0);
+        });
+    }
+}

@@ -7,6 +7,8 @@ mod putpages;
 mod rename;
 mod rename_checks;
 mod runs;
+#[cfg(test)]
+mod file_tests;
 
 use super::object::{ComponentName, Vnode};
 use super::{reclaim, vnode, vop};

@@ -121,7 +121,7 @@ impl Request {
     }
 }
 
-unsafe extern "C" fn genfs_getpages(arguments: *mut u8) -> i32 {
+pub(super) unsafe extern "C" fn genfs_getpages(arguments: *mut u8) -> i32 {
     // SAFETY: the arguments of getpages.
     let request = unsafe { Request::new(arguments) };
     let vp = request.vp;

@@ -71,7 +71,7 @@ pub(super) unsafe fn write(vp: Vnode, list: *mut Page, count: i32, flags: i32) -
     }
 }
 
-unsafe extern "C" fn genfs_node_init(vp: Vnode, operations: *const u8) {
+pub(super) unsafe extern "C" fn genfs_node_init(vp: Vnode, operations: *const u8) {
     // SAFETY: the file system set the vnode's node, which starts with the structure.
     unsafe {
         kernel().abi.genfs_node.g_op.write(vp.data(), operations);
@@ -108,7 +108,7 @@ unsafe extern "C" fn genfs_node_unlock(vp: Vnode) {
 }
 
 /// A file's end for file systems that store whole blocks.
-unsafe extern "C" fn genfs_size(vp: Vnode, size: i64, result: *mut i64, _flags: i32) {
+pub(super) unsafe extern "C" fn genfs_size(vp: Vnode, size: i64, result: *mut i64, _flags: i32) {
     // SAFETY: the caller's result is writable.
     unsafe { result.write(round_to(size, vp.mount().fs_shift())) };
 }

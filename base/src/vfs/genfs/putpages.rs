@@ -24,7 +24,7 @@ fn range(from: i64, to: i64, all: bool) -> Option<RangeInclusive<u64>> {
     (first <= last).then_some(first..=last)
 }
 
-unsafe extern "C" fn genfs_putpages(arguments: *mut u8) -> i32 {
+pub(super) unsafe extern "C" fn genfs_putpages(arguments: *mut u8) -> i32 {
     let layout = &kernel().abi.vop_putpages_args;
     // SAFETY: the arguments of putpages.
     let (vp, from, to, flags): (Vnode, i64, i64, i32) = unsafe {
@@ -109,7 +109,7 @@ unsafe fn slice<'a>(list: *const Page, count: i32) -> &'a [Page] {
 }
 
 /// Writes held pages in a row to where the file system says, and gives them up.
-unsafe extern "C" fn genfs_gop_write(vp: Vnode, list: *const Page, count: i32, _flags: i32) -> i32 {
+pub(super) unsafe extern "C" fn genfs_gop_write(vp: Vnode, list: *const Page, count: i32, _flags: i32) -> i32 {
     // SAFETY: module code passes pages that it or `genfs_putpages` holds.
     let row = unsafe { slice(list, count) };
     let Some(first) = row.first() else { return 0 };
