@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn pairs_and_names() {
-        let options: Options = "sector=2048,norrip,mask=0777,flags=0x20,label=floppy,endian=pdp,gmtoff=-60".parse().expect("valid");
+        let options: Options =
+            "sector=2048,norrip,mask=0777,flags=0x20,label=floppy,endian=pdp,gmtoff=-60".parse().expect("valid");
         assert_eq!((options.sector, options.floppy), (2048, true));
         assert_eq!(options.names, ["norrip"]);
         let fields: Vec<(&str, u64)> = options.fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();

@@ -74,8 +74,7 @@ impl<'s> Names<'s> {
     fn assumed(&self, namespace: &Namespace) -> Vec<Assumed> {
         let assumed = self.assumed.borrow();
         let full = |name: &OwnedName| namespace.full(Name { in_namespace: name.0, base: &name.1 });
-        let mut list: Vec<Assumed> =
-            assumed.iter().map(|(name, &address)| Assumed { name: full(name), address }).collect();
+        let mut list: Vec<Assumed> = assumed.iter().map(|(name, &address)| Assumed { name: full(name), address }).collect();
         list.sort_by_key(|assumed| assumed.address);
         list
     }
