@@ -79,8 +79,16 @@ mod tests {
 
     #[test]
     fn linux_sections_are_sorted_by_purpose() {
-        for name in [".text", ".data", ".rodata.str1.1", ".gnu.linkonce.this_module", "__param", "__bug_table", ".exit.text", ".altinstr_aux"]
-        {
+        for name in [
+            ".text",
+            ".data",
+            ".rodata.str1.1",
+            ".gnu.linkonce.this_module",
+            "__param",
+            "__bug_table",
+            ".exit.text",
+            ".altinstr_aux",
+        ] {
             assert_eq!(Flavour::Linux.purpose(name), Purpose::Core, "{name}");
         }
         for name in [".init.text", ".init.data", ".init.rodata"] {

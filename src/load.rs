@@ -7,11 +7,11 @@
 pub use crate::linked::{Linked, LinkedFunction, LinkedSymbol};
 
 use crate::address::{RunAddr, SectionIndex, SymbolIndex};
+use crate::arch::Machine;
 use crate::error::{Feature, LinkError, OutOfRange, Problem};
 use crate::flavour::{Flavour, Purpose};
 use crate::image::{Image, Section};
 use crate::plan::{Plan, Slots};
-use crate::arch::Machine;
 use crate::relocate::{self, Cause, Context, Fault, Refusal, State, Target, Value};
 use crate::rename::Namespace;
 use crate::resolve::{self, Import, Scope, SymbolKind};
@@ -260,9 +260,9 @@ impl Linker {
         let image = job.image;
         let at = |offset: usize| run.get().wrapping_add(offset as u64);
         let toc = match image.machine() {
-            Machine::PowerPc64 => relocate::table_of_contents(image, |section| {
-                self.plan.section(section.index()).map(|planned| at(planned.offset))
-            }),
+            Machine::PowerPc64 => {
+                relocate::table_of_contents(image, |section| self.plan.section(section.index()).map(|planned| at(planned.offset)))
+            }
             _ => 0,
         };
         let context = Context {

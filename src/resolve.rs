@@ -5,8 +5,8 @@
 //! together.
 
 use crate::address::{RunAddr, SymbolIndex};
-use crate::error::{LinkError, Missing};
 use crate::arch::Machine;
+use crate::error::{LinkError, Missing};
 use crate::flavour::Flavour;
 use crate::image::{Binding, Definition, Image};
 use crate::relocate::{State, Value, is_table_of_contents, local_entry};

@@ -26,6 +26,8 @@ mod kern;
 mod kernel;
 mod mount_request;
 mod stat;
+#[cfg(test)]
+mod testing;
 mod trace;
 mod trap;
 mod usage;

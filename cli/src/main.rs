@@ -2,11 +2,14 @@
 //!
 //! Data goes to standard output, messages and progress to standard error; the exit status is 0 only on success.
 
+mod extract;
 mod files;
 mod inspect;
 mod link;
+mod listing;
 mod load;
 mod mount;
+mod mounts;
 mod options;
 mod output;
 mod server;

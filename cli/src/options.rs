@@ -16,11 +16,13 @@ pub struct Options {
     pub names: Vec<String>,
     /// Directory of the mount below, for layered types.
     pub target: Option<String>,
+    /// Whether changes are refused; by default if there is an image.
+    pub read_only: Option<bool>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sector: 512, floppy: false, fields: Vec::new(), names: Vec::new(), target: None }
+        Self { sector: 512, floppy: false, fields: Vec::new(), names: Vec::new(), target: None, read_only: None }
     }
 }
 
@@ -31,7 +33,11 @@ impl FromStr for Options {
         let mut options = Self::default();
         for item in text.split(',').filter(|item| !item.is_empty()) {
             let Some((key, value)) = item.split_once('=') else {
-                options.names.push(item.to_owned());
+                match item {
+                    "ro" => options.read_only = Some(true),
+                    "rw" => options.read_only = Some(false),
+                    _ => options.names.push(item.to_owned()),
+                }
                 continue;
             };
             match key {

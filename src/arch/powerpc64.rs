@@ -75,8 +75,7 @@ mod tests {
     fn stubs_hold_the_whole_address() {
         let mut out = [0; 32];
         write_stub(&mut out, 0x1122_3344_5566_7788);
-        let words: std::vec::Vec<u32> =
-            out.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+        let words: std::vec::Vec<u32> = out.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
         assert_eq!(words[1..6], [0x3d80_1122, 0x618c_3344, 0x798c_07c6, 0x658c_5566, 0x618c_7788]);
     }
 }

@@ -143,11 +143,7 @@ impl Admission<'_> {
     }
 }
 
-fn checksums<'p>(
-    image: &Image<'_>,
-    info: &Modinfo<'_>,
-    provider: &impl Fn(&str) -> Option<Provider<'p>>,
-) -> Result<(), Refused> {
+fn checksums<'p>(image: &Image<'_>, info: &Modinfo<'_>, provider: &impl Fn(&str) -> Option<Provider<'p>>) -> Result<(), Refused> {
     for version in versions(image).map_err(Refused::Link)? {
         let Some(Provider { owner, crc: Some(wanted), .. }) = provider(version.name) else { continue };
         if wanted != version.crc {
@@ -163,11 +159,7 @@ fn checksums<'p>(
     Ok(())
 }
 
-fn rights<'p>(
-    image: &Image<'_>,
-    info: &Modinfo<'_>,
-    provider: &impl Fn(&str) -> Option<Provider<'p>>,
-) -> Result<(), Refused> {
+fn rights<'p>(image: &Image<'_>, info: &Modinfo<'_>, provider: &impl Fn(&str) -> Option<Provider<'p>>) -> Result<(), Refused> {
     let gpl = info.is_gpl();
     let versioned = versions(image).map_err(Refused::Link)?.next().is_some();
     for symbol in image.symbols() {

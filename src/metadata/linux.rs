@@ -382,9 +382,7 @@ pub fn signature(bytes: &[u8]) -> Signature<'_> {
     let [.., a, b, c, d] = *record;
     let len = u32::from_be_bytes([a, b, c, d]) as usize;
     match rest.split_at_checked(rest.len().wrapping_sub(len)) {
-        Some((module, message)) if *kind == SIGNATURE_PKCS7 && !unused && len != 0 => {
-            Signature::Appended { module, message }
-        }
+        Some((module, message)) if *kind == SIGNATURE_PKCS7 && !unused && len != 0 => Signature::Appended { module, message },
         _ => Signature::Broken,
     }
 }

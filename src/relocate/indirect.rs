@@ -24,8 +24,7 @@ pub(super) fn operand(
 ) -> Result<u64, Cause> {
     match kind {
         Kind::Size32 | Kind::Size64 => {
-            let RawSymbol { size, .. } =
-                context.image.raw_symbol(SymbolIndex(relocation.symbol)).ok_or(Cause::SymbolIndex)?;
+            let RawSymbol { size, .. } = context.image.raw_symbol(SymbolIndex(relocation.symbol)).ok_or(Cause::SymbolIndex)?;
             Ok(size)
         }
         Kind::Instruction(Field::PowerCall) => power_call(context, relocation, value, bytes, at),

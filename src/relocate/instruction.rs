@@ -142,10 +142,7 @@ impl Field {
     /// True if what stands for S is not simply the address of the symbol.
     #[inline(always)]
     pub(crate) const fn is_indirect(self) -> bool {
-        matches!(
-            self,
-            Self::PowerCall | Self::RiscvGotHigh20 | Self::RiscvRelativeLow12Load | Self::RiscvRelativeLow12Store
-        )
+        matches!(self, Self::PowerCall | Self::RiscvGotHigh20 | Self::RiscvRelativeLow12Load | Self::RiscvRelativeLow12Store)
     }
 }
 
@@ -367,9 +364,10 @@ fn leb(target: &mut [u8], at: usize, change: Change, operand: u64) -> Result<(),
     let rest = target.get_mut(at..).ok_or(Refusal::Place)?;
     let len = rest.iter().take(10).position(|byte| byte & 0x80 == 0).ok_or(Refusal::Place)? + 1;
     let bits = |index: usize| 7 * index as u32;
-    let old = rest[..len].iter().enumerate().fold(0_u64, |value, (index, &byte)| {
-        value | u64::from(byte & 0x7f).checked_shl(bits(index)).unwrap_or(0)
-    });
+    let old = rest[..len]
+        .iter()
+        .enumerate()
+        .fold(0_u64, |value, (index, &byte)| value | u64::from(byte & 0x7f).checked_shl(bits(index)).unwrap_or(0));
     let new = change.of(old, operand);
     if bits(len) < 64 && new >> bits(len) != 0 {
         return Err(Refusal::Range(new as i64));

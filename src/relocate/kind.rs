@@ -113,7 +113,9 @@ impl Kind {
             Self::Word16 | Self::Relative16 => i64::from(order.u16(target.get(at..)?.first_chunk::<2>()?, 0) as i16),
             Self::Word8 | Self::Relative8 => i64::from(*target.get(at)? as i8),
             Self::HalfwordRelative16 => i64::from(order.u16(target.get(at..)?.first_chunk::<2>()?, 0) as i16) << 1,
-            Self::HalfwordRelative32 | Self::GotHalfwordRelative32 => i64::from(order.u32(target.get(at..)?.first_chunk::<4>()?, 0) as i32) << 1,
+            Self::HalfwordRelative32 | Self::GotHalfwordRelative32 => {
+                i64::from(order.u32(target.get(at..)?.first_chunk::<4>()?, 0) as i32) << 1
+            }
             Self::Instruction(field) => return instruction::addend(field, order, target, at),
             Self::Unknown => return None,
         })

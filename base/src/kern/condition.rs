@@ -133,3 +133,69 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("cv_has_waiters", cv_has_waiters),
     function!("cv_is_valid", cv_is_valid),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kern::later::{Job, add};
+    use crate::kern::time;
+    use crate::testing::Bench;
+    use core::time::Duration;
+
+    struct Pair {
+        condition: [usize; 3],
+        mutex: usize,
+        rang: u32,
+    }
+
+    unsafe extern "C" fn ring(pair: *mut u8, _: *mut u8) {
+        // SAFETY: the test's pair; the sleeper gave its mutex up.
+        unsafe {
+            let pair = &mut *pair.cast::<Pair>();
+            let (condition, mutex) = ((&raw mut pair.condition).cast(), (&raw mut pair.mutex).cast());
+            lock::mutex_enter(mutex);
+            pair.rang += 1;
+            assert!(cv_has_waiters(condition));
+            cv_signal(condition);
+            lock::mutex_exit(mutex);
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_by_a_signal_or_by_time() {
+        let mut pair = Pair { condition: [0; 3], mutex: 0, rang: 0 };
+        let at = &raw mut pair;
+        let bench = Bench::new();
+        // SAFETY: the pair outlives the waits.
+        let (condition, mutex) = unsafe { ((&raw mut (*at).condition).cast(), (&raw mut (*at).mutex).cast()) };
+        bench.inside(|| {
+            // SAFETY: as above; the condition's name is a string.
+            unsafe {
+                cv_init(condition, c"bell".as_ptr().cast());
+                lock::mutex_init(mutex, 0, 0);
+                lock::mutex_enter(mutex);
+                assert_eq!(cv_timedwait(condition, mutex, 7), EWOULDBLOCK);
+                assert_eq!(bench.clock.passed(), Duration::from_millis(70));
+                let due = time::monotonic() + Duration::from_millis(30);
+                add(Job { owner: 1, due, work: ring, arguments: [at.cast(), core::ptr::null_mut()] });
+                cv_wait(condition, mutex);
+                assert_eq!((*at).rang, 1);
+                assert_eq!(lock::mutex_owned(mutex), 1);
+                assert_eq!(bench.clock.passed(), Duration::from_millis(100));
+                assert!(!cv_has_waiters(condition));
+            }
+        });
+        // SAFETY: as above.
+        let reason = bench.ends(|| unsafe { cv_wait(condition, mutex) });
+        assert!(reason.contains("bell"), "{reason}");
+    }
+
+    #[test]
+    fn an_uninitialised_variable_is_noticed() {
+        let mut words = [0_usize; 3];
+        let condition = (&raw mut words).cast();
+        // SAFETY: the words outlive the call.
+        let reason = Bench::new().ends(|| unsafe { cv_broadcast(condition) });
+        assert!(reason.contains("not initialised"), "{reason}");
+    }
+}

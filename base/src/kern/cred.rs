@@ -263,3 +263,47 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("kauth_cred_uidmatch", uidmatch),
     function!("kauth_proc_fork", proc_fork),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::kernel;
+    use crate::testing::Bench;
+
+    #[test]
+    fn a_shared_credential_is_copied_before_a_change() {
+        let bench = Bench::new();
+        bench.inside(|| {
+            let blocks = kernel().kern.memory.usage().blocks;
+            let mine = user(100, 20);
+            hold(mine);
+            // SAFETY: credentials made here; the group list is as long as said.
+            unsafe {
+                let copy = cred_copy(mine);
+                assert_ne!(copy, mine);
+                assert_eq!(cred_copy(copy), copy);
+                seteuid(copy, 5);
+                assert_eq!((geteuid(copy), getuid(copy), geteuid(mine)), (5, 100, 100));
+                assert_eq!(uidmatch(copy, mine), 1);
+                assert_eq!(setgroups(copy, [7, 8].as_ptr(), 2, 0, 0), 0);
+                assert_eq!(setgroups(copy, [0; GROUPS + 1].as_ptr(), GROUPS + 1, 0, 0), EINVAL);
+                assert_eq!((ngroups(copy), group(copy, 1), group(copy, 2)), (2, 8, u32::MAX));
+                assert!(is_member(copy, 7) && is_member(copy, 20) && !is_member(mine, 7));
+                let mut found = [0; 2];
+                assert_eq!(getgroups(copy, found.as_mut_ptr(), 2, 0), 0);
+                assert_eq!(found, [7, 8]);
+                cred_clone(copy, mine);
+                assert_eq!((geteuid(mine), getrefcnt(mine)), (5, 1));
+                release(copy);
+            }
+            release(mine);
+            assert_eq!(kernel().kern.memory.usage().blocks, blocks);
+            let kernel_cred = NOCRED as Cred;
+            hold(kernel_cred);
+            release(kernel_cred);
+            assert_eq!(effective_uid(kernel_cred), 0);
+        });
+        let reason = bench.ends(|| hold(ptr::null_mut()));
+        assert!(reason.contains("no such credential"), "{reason}");
+    }
+}

@@ -392,9 +392,9 @@ mod tests {
     #[test]
     fn the_longest_unused_hash_makes_room() {
         let state = State::default();
-        let drop = |entry: *mut Entry| {
+        let free = |entry: *mut Entry| {
             // SAFETY: the test's entries are boxes.
-            core::mem::drop(unsafe { Box::from_raw(entry) });
+            drop(unsafe { Box::from_raw(entry) });
         };
         let (one, two, three) = (hash(), hash(), hash());
         // SAFETY: the hashes are boxes that live until the end; so do entries until they are dropped.
@@ -410,22 +410,22 @@ mod tests {
                 (*at).flags = DIRH_COMPLETE as u32;
             }
             (*one).references = 1;
-            state.make_room(9 * ENTRY as usize, &drop);
+            state.make_room(9 * ENTRY as usize, &free);
             assert_eq!([(*one).files, (*two).files, (*three).files], [3, 0, 3]);
             assert_eq!((*two).flags, DIRH_PURGED as u32);
             assert_eq!(state.size.get(), 6 * ENTRY as usize);
             let value = hash_of(&[2]);
             let found = Entry::find((*three).lines[line(value)], |entry| entry.hash == value);
             assert_eq!((*found).offset, 2);
-            state.drop_entry(three, found, &drop);
+            state.drop_entry(three, found, &free);
             assert!(Entry::find((*three).lines[line(value)], |entry| entry.hash == value).is_null());
             state.unlink(three);
             state.use_now(three);
             state.unlink(one);
             assert_eq!((state.oldest.get(), state.newest.get()), (two, three));
             for at in [one, two, three] {
-                state.empty(at, &drop);
-                core::mem::drop(Box::from_raw(at));
+                state.empty(at, &free);
+                drop(Box::from_raw(at));
             }
         }
         assert_eq!(state.size.get(), 0);

@@ -61,11 +61,36 @@ pub(crate) const EXPORTS: &[Export] = &[function!("hashinit", hashinit), functio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Bench;
 
     #[test]
     fn sizes_are_powers_of_two() {
         assert_eq!([1, 2, 3, 64, 65].map(heads), [1, 2, 4, 64, 128]);
         assert_eq!(words(HASH_TAILQ), 2);
         assert_eq!(words(HASH_SLIST), 1);
+    }
+
+    #[test]
+    fn a_tail_queue_table_has_empty_queues() {
+        let bench = Bench::new();
+        bench.inside(|| {
+            let mut mask = 0;
+            // SAFETY: the mask is a word; the table has two words for each head.
+            unsafe {
+                let table = hashinit(5, HASH_TAILQ, true, &raw mut mask).cast::<usize>();
+                assert_eq!(mask, 7);
+                for head in 0..8 {
+                    assert_eq!(table.add(2 * head).read(), 0);
+                    assert_eq!(table.add(2 * head + 1).read(), table.add(2 * head).addr());
+                }
+                hashdone(table.cast(), HASH_TAILQ, mask);
+                let table = hashinit(4, HASH_SLIST, false, &raw mut mask).cast::<usize>();
+                assert!(mask == 3 && (0..4).all(|head| table.add(head).read() == 0));
+                hashdone(table.cast(), HASH_SLIST, mask);
+            }
+        });
+        let mut mask = 0;
+        // SAFETY: as above.
+        assert!(bench.ends(|| unsafe { hashinit(0, 0, true, &raw mut mask) }).contains("0 elements"));
     }
 }

@@ -302,6 +302,7 @@ pub(crate) const EXPORTS: &[Export] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Bench;
 
     unsafe extern "C" fn nobody(_: Cred, _: usize, _: *mut u8, _: *mut u8, _: *mut u8, _: *mut u8, _: *mut u8) -> i32 {
         KAUTH_RESULT_DENY
@@ -338,5 +339,47 @@ mod tests {
         assert_eq!(state.listener(1).unwrap().0.scope, BUILTIN.len());
         assert!(state.unlisten(one) && !state.unlisten(one));
         assert_eq!(state.listener(0).unwrap().0.handle, two);
+    }
+
+    unsafe extern "C" fn allows_seven(
+        _: Cred,
+        action: usize,
+        _: *mut u8,
+        request: *mut u8,
+        _: *mut u8,
+        _: *mut u8,
+        _: *mut u8,
+    ) -> i32 {
+        let asked = (action, request.addr());
+        if asked == (7, 3) { KAUTH_RESULT_ALLOW } else { crate::abi::constants::KAUTH_RESULT_DEFER }
+    }
+
+    #[test]
+    fn who_is_not_the_superuser_needs_a_listener() {
+        let bench = Bench::new();
+        bench.inside(|| {
+            let (root, user, none) = (cred::current(), cred::user(9, 9), ptr::null_mut());
+            // SAFETY: the listeners look at no argument but the request.
+            unsafe {
+                let ask = |cred, action, request| authorize_system(cred, action, request, none, none, none);
+                assert_eq!((ask(root, 7, 3), ask(user, 7, 3)), (0, EPERM));
+                let one = listen_scope(c"org.netbsd.kauth.system".as_ptr().cast(), allows_seven, none);
+                assert_eq!((ask(user, 7, 3), ask(user, 7, 4), ask(user, 8, 3)), (0, EPERM, EPERM));
+                let two = listen_scope(c"org.netbsd.kauth.system".as_ptr().cast(), nobody, none);
+                assert_eq!((ask(root, 7, 3), ask(cred::FSCRED as Cred, 7, 3)), (EPERM, 0));
+                unlisten_scope(two);
+                unlisten_scope(one);
+                assert_eq!(ask(user, 7, 3), EPERM);
+                assert_eq!(authorize_vnode(user, 1, none, none, EACCES), EACCES);
+                assert_eq!(authorize_vnode(root, 1, none, none, EACCES), 0);
+                let scope = register_scope(c"com.example".as_ptr().cast(), Some(nobody), none);
+                assert_eq!(authorize_action(scope, root, 1, none, none, none, none), EPERM);
+                assert_eq!(register_scope(c"com.example".as_ptr().cast(), None, none), 0);
+                deregister_scope(scope);
+                assert_eq!(authorize_action(scope, root, 1, none, none, none, none), 0);
+                let constant = &kernel().abi.constant;
+                assert_eq!(mode_to_action((constant.vread | constant.vexec) as u32), 1 | 4);
+            }
+        });
     }
 }

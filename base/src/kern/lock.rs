@@ -441,6 +441,8 @@ unsafe extern "C" fn mutex_ownable(lock: *const u8) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::kernel;
+    use crate::testing::Bench;
 
     #[test]
     fn a_mutex_is_held_once() {
@@ -471,5 +473,43 @@ mod tests {
         assert!(Rwlock(MUTEX).read().is_err());
         assert_eq!(Rwlock(MUTEX | READER).readers(), 0);
         assert!(Rwlock(RWLOCK | READERS).read().is_err());
+    }
+
+    #[test]
+    fn misuse_ends_the_instance() {
+        let mut word = 0_usize;
+        let lock = (&raw mut word).cast();
+        let bench = Bench::new();
+        bench.inside(|| {
+            // SAFETY: the word lives as long as the test.
+            unsafe {
+                mutex_init(lock, 0, 0);
+                mutex_enter(lock);
+                assert_eq!((mutex_owned(lock), mutex_tryenter(lock)), (1, 0));
+                mutex_exit(lock);
+                assert_eq!(mutex_owned(lock), 0);
+            }
+        });
+        // SAFETY: as above.
+        assert!(bench.ends(|| unsafe { mutex_exit(lock) }).ends_with("it is not held"));
+    }
+
+    #[test]
+    fn a_counted_lock_goes_with_its_last_reference() {
+        let bench = Bench::new();
+        bench.inside(|| {
+            let blocks = kernel().kern.memory.usage().blocks;
+            let lock = mutex_obj_alloc(0, 0);
+            // SAFETY: a counted lock, used while it has references.
+            unsafe {
+                mutex_obj_hold(lock);
+                assert!(!mutex_obj_free(lock));
+                mutex_enter(lock);
+                assert_eq!(mutex_owned(lock), 1);
+                mutex_exit(lock);
+                assert!(mutex_obj_free(lock));
+            }
+            assert_eq!(kernel().kern.memory.usage().blocks, blocks);
+        });
     }
 }

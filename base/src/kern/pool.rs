@@ -350,6 +350,8 @@ pub(crate) const EXPORTS: &[Export] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::kernel;
+    use crate::testing::Bench;
 
     #[test]
     fn our_part_fits_every_versions_structure() {
@@ -368,5 +370,72 @@ mod tests {
         let pool = Pool::new(POOL, 100, 256, ptr::null());
         assert_eq!(pool.padded(), Some(356 + size_of::<usize>()));
         assert_eq!(Pool::new(POOL, 100, 16, ptr::null()).padded(), None);
+    }
+
+    unsafe extern "C" fn construct(built: *mut u8, item: *mut u8, flags: i32) -> i32 {
+        if flags & PR_NOWAIT != 0 {
+            return ENOMEM;
+        }
+        // SAFETY: the test's counter and an item of eight bytes.
+        unsafe {
+            *built.cast::<i32>() += 1;
+            item.cast::<u64>().write(7);
+        }
+        0
+    }
+
+    unsafe extern "C" fn destruct(built: *mut u8, item: *mut u8) {
+        // SAFETY: as above.
+        unsafe {
+            assert_eq!(item.cast::<u64>().read(), 7);
+            *built.cast::<i32>() -= 1;
+        }
+    }
+
+    #[test]
+    fn cached_items_stay_constructed() {
+        let mut built = 0_i32;
+        let counter = (&raw mut built).cast();
+        Bench::new().inside(|| {
+            let blocks = kernel().kern.memory.usage().blocks;
+            let (name, none) = (c"test".as_ptr().cast(), ptr::null_mut());
+            // SAFETY: the functions fit the items and the counter; items are given back once.
+            unsafe {
+                let cache = pool_cache_init(8, 0, 0, 0, name, none, 0, Some(construct), Some(destruct), counter);
+                assert!(pool_cache_get_paddr(cache, PR_NOWAIT, ptr::null_mut()).is_null());
+                let items: Vec<_> = (0..KEPT + 2).map(|_| pool_cache_get_paddr(cache, 0, ptr::null_mut())).collect();
+                assert_eq!(*counter.cast::<i32>(), KEPT as i32 + 2);
+                for item in &items {
+                    pool_cache_put_paddr(cache, *item, usize::MAX);
+                }
+                assert_eq!(*counter.cast::<i32>(), KEPT as i32);
+                assert!(items.contains(&pool_cache_get_paddr(cache, PR_NOWAIT, ptr::null_mut())));
+                pool_cache_put_paddr(cache, items[KEPT - 1], usize::MAX);
+                pool_cache_destroy(cache);
+                assert_eq!(*counter.cast::<i32>(), 0);
+            }
+            assert_eq!(kernel().kern.memory.usage().blocks, blocks);
+        });
+    }
+
+    #[test]
+    fn a_pool_knows_what_is_out() {
+        let mut room = [0_u64; 64];
+        let pool = (&raw mut room).cast();
+        let bench = Bench::new();
+        bench.inside(|| {
+            // SAFETY: the room is longer than any `struct pool`.
+            unsafe {
+                pool_init(pool, 24, 64, 0, 0, c"test".as_ptr().cast(), ptr::null_mut(), 0);
+                pool_sethardlimit(pool, 2, ptr::null(), 0);
+                let (one, two) = (pool_get(pool, 1), pool_get(pool, 1));
+                assert!(one.addr() % 64 == 0 && two.addr() % 64 == 0 && one != two);
+                assert!(pool_get(pool, PR_NOWAIT).is_null());
+                pool_put(pool, one);
+                assert!(!pool_get(pool, PR_NOWAIT).is_null());
+            }
+        });
+        // SAFETY: as above.
+        assert!(bench.ends(|| unsafe { pool_destroy(pool) }).contains("2 items are out"));
     }
 }

@@ -108,3 +108,31 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("cpu_intr_p", cpu_intr_p),
     data!("initproc", size_of::<usize>(), size_of::<usize>()),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    #[test]
+    fn the_thread_leads_to_its_process_and_credential() {
+        let bench = Bench::new();
+        bench.inside(|| {
+            let abi = kernel().abi;
+            // SAFETY: filled at boot.
+            unsafe {
+                let proc: *mut u8 = abi.lwp.l_proc.read(curlwp());
+                let cred: *mut u8 = abi.proc.p_cred.read(proc);
+                assert_eq!(cred, cred::current());
+                assert_eq!(cred::effective_uid(cred), 0);
+                let name: [u8; 9] = abi.proc.p_comm.ptr::<[u8; 9]>(proc).read();
+                assert_eq!(&name, b"rumpload\0");
+                assert!(!abi.proc.p_stats.read::<*mut u8>(proc).is_null());
+                assert!((0..128).all(|at| curcpu().add(at).read() == 0));
+                assert_eq!((splraise(6), splraise(4)), (0, 6));
+                spllower(0);
+                assert_eq!(splraise(0), 0);
+            }
+        });
+    }
+}

@@ -277,12 +277,9 @@ mod tests {
         unsafe { (*one.cast::<Item>()).key as i32 - *key.cast::<u32>() as i32 }
     }
 
-    const OPERATIONS: Operations = Operations {
-        compare_nodes: nodes,
-        compare_key: key,
-        offset: core::mem::offset_of!(Item, node),
-        context: ptr::null_mut(),
-    };
+    fn operations() -> Operations {
+        Operations { compare_nodes: nodes, compare_key: key, offset: core::mem::offset_of!(Item, node), context: ptr::null_mut() }
+    }
 
     fn key_of(object: *mut u8) -> Option<u32> {
         // SAFETY: null or an item.
@@ -313,7 +310,8 @@ mod tests {
                 Box::new(Item { key: at * 7919 % 4001, node: Node { children: [ptr::null_mut(); 2], parent: ptr::null_mut() } })
             })
             .collect();
-        let mut tree = Tree { root: ptr::null_mut(), operations: &raw const OPERATIONS, unused: [ptr::null_mut(); 2] };
+        let operations = operations();
+        let mut tree = Tree { root: ptr::null_mut(), operations: &raw const operations, unused: [ptr::null_mut(); 2] };
         let tree = &raw mut tree;
         let mut model = BTreeSet::new();
         // SAFETY: items outlive the tree; each is inserted once and removed only while inside.

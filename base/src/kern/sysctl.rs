@@ -418,3 +418,118 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("sysctl_notavail", sysctl_notavail),
     function!("sysctl_lookup", sysctl_lookup),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::constants::CTL_VFS;
+    use crate::testing::Bench;
+
+    type Create = unsafe extern "C" fn(
+        *mut usize,
+        i32,
+        *mut *mut u8,
+        *mut *mut u8,
+        i32,
+        i32,
+        *const u8,
+        *const u8,
+        *const u8,
+        u64,
+        *mut u8,
+        usize,
+        ...
+    ) -> i32;
+
+    fn create_call() -> Create {
+        // SAFETY: the entry takes its arguments as C passes them to such a function.
+        unsafe { core::mem::transmute::<*const (), Create>(sysctl_createv as *const ()) }
+    }
+
+    #[test]
+    fn nodes_are_made_read_and_torn_down() {
+        let (mut log, mut value) = (0_usize, 42_i32);
+        Bench::new().inside(|| {
+            let state = &kernel().kern.sysctl;
+            let (nodes, blocks) = (state.nodes.borrow().len(), kernel().kern.memory.usage().blocks);
+            let fields = &kernel().abi.sysctlnode;
+            let (create, none) = (create_call(), ptr::null_mut());
+            let [mut root, mut node] = [none; 2];
+            let integer = CTLFLAG_READWRITE;
+            // SAFETY: all pointers are to variables of this frame or null; each list of numbers has its end.
+            unsafe {
+                let name = |name: &'static core::ffi::CStr| name.as_ptr().cast::<u8>();
+                let error = create(
+                    &raw mut log,
+                    0,
+                    ptr::null_mut(),
+                    &raw mut root,
+                    0,
+                    CTLTYPE_NODE,
+                    name(c"testfs"),
+                    none,
+                    none,
+                    0,
+                    none,
+                    0,
+                    CTL_VFS,
+                    17,
+                    CTL_EOL,
+                );
+                assert_eq!(error, 0);
+                assert_eq!(name_of(root), b"testfs");
+                let data = (&raw mut value).cast();
+                let error = create(
+                    &raw mut log,
+                    0,
+                    &raw mut root,
+                    &raw mut node,
+                    integer,
+                    CTLTYPE_INT,
+                    name(c"knob"),
+                    none,
+                    none,
+                    0,
+                    data,
+                    0,
+                    CTL_CREATE,
+                    CTL_EOL,
+                );
+                assert_eq!(error, 0);
+                assert_eq!(fields.sysctl_num.read::<i32>(node), FIRST_NUMBER);
+                let again = |number: i32, parent: i32| {
+                    create(
+                        ptr::null_mut(),
+                        0,
+                        ptr::null_mut(),
+                        ptr::null_mut(),
+                        0,
+                        CTLTYPE_INT,
+                        name(c"knob"),
+                        none,
+                        none,
+                        0,
+                        data,
+                        0,
+                        CTL_VFS,
+                        parent,
+                        number,
+                        CTL_EOL,
+                    )
+                };
+                assert_eq!([again(CTL_CREATE, 17), again(3, 18)], [EEXIST, ENOENT]);
+                let (mut old, mut size, new) = (0_i32, 4, 43_i32);
+                let lookup = |old: *mut i32, size: *mut usize, new: *const i32, length| {
+                    sysctl_lookup(ptr::null(), 0, old.cast(), size, new.cast(), length, ptr::null(), none, node)
+                };
+                assert_eq!(lookup(&raw mut old, &raw mut size, &raw const new, 4), 0);
+                assert_eq!((old, size, *data.cast::<i32>()), (42, 4, 43));
+                assert_eq!(lookup(&raw mut old, &raw mut size, &raw const new, 3), EINVAL);
+                sysctl_teardown(&raw mut log);
+            }
+            assert_eq!(log, 0);
+            assert_eq!(state.nodes.borrow().len(), nodes);
+            assert_eq!(kernel().kern.memory.usage().blocks, blocks);
+        });
+    }
+}

@@ -302,6 +302,8 @@ pub(crate) const EXPORTS: &[Export] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Bench, DATE};
+    use rumpload::resource::Clock;
 
     #[test]
     fn structures_hold_the_parts_of_a_time() {
@@ -329,5 +331,53 @@ mod tests {
         assert_eq!(ticks(3), Duration::from_millis(30));
         assert_eq!(ticks(-1), Duration::ZERO);
         assert_eq!((mstohz(11), hztoms(5)), (2, 50));
+    }
+
+    #[test]
+    fn clocks_follow_the_hosts() {
+        let bench = Bench::new();
+        let data = |name: &str| bench.kernel.data(name);
+        // SAFETY: the exports have these sizes.
+        let seconds = || unsafe { [data("time_second").cast::<i64>().read(), data("time_uptime").cast::<i64>().read()] };
+        assert_eq!(seconds(), [DATE as i64, 1]);
+        bench.clock.sleep(Duration::from_millis(2500)).unwrap();
+        bench.inside(|| {
+            assert_eq!(seconds(), [DATE as i64 + 2, 3]);
+            // SAFETY: the export is an int.
+            assert_eq!(unsafe { data("hardclock_ticks").cast::<i32>().read() }, 250);
+            let mut out = [0_u8; 16];
+            // SAFETY: room for any of these structures.
+            unsafe {
+                microtime(out.as_mut_ptr());
+                assert_eq!(get_timeval(kernel().abi, out.as_ptr()), Duration::from_millis(DATE * 1000 + 2500));
+                nanouptime(out.as_mut_ptr());
+                assert_eq!(get_timespec(kernel().abi, out.as_ptr()), Duration::from_millis(3500));
+                delay(1_500_000);
+            }
+            assert_eq!(getuptime(), 5);
+            assert_eq!(getrealtime(), DATE as i64 + 4);
+        });
+    }
+
+    #[test]
+    fn rates_are_limited() {
+        let bench = Bench::new();
+        bench.inside(|| {
+            let abi = kernel().abi;
+            let (mut last, mut interval, mut count) = ([0_u8; 16], [0_u8; 16], 0);
+            // SAFETY: both hold a `struct timeval`.
+            unsafe {
+                put_timeval(abi, interval.as_mut_ptr(), Duration::from_secs(2));
+                let mut check = || ratecheck(last.as_mut_ptr(), interval.as_ptr());
+                assert_eq!((check(), check()), (1, 0));
+                delay(2_000_000);
+                assert_eq!((check(), check()), (1, 0));
+                let mut last = [0_u8; 16];
+                let mut check = |most| ppsratecheck(last.as_mut_ptr(), &raw mut count, most);
+                assert_eq!([check(2), check(2), check(2), check(-1)], [1, 1, 0, 1]);
+                delay(1_000_000);
+                assert_eq!(check(1), 1);
+            }
+        });
     }
 }

@@ -265,3 +265,112 @@ pub(crate) const EXPORTS: &[Export] = &[
     data!("kernel_pmap_ptr", size_of::<usize>(), size_of::<usize>()),
     data!("kernel_vmspace", size_of::<usize>(), size_of::<usize>()),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kern::errno::EINVAL;
+    use crate::testing::Bench;
+
+    /// A uio over two pieces of memory.
+    struct Two {
+        uio: [u8; 64],
+        vectors: [[usize; 2]; 3],
+    }
+
+    impl Two {
+        fn new(one: &mut [u8], two: &mut [u8], rw: i32) -> Self {
+            let (first, second) = ([one.as_mut_ptr().addr(), one.len()], [two.as_mut_ptr().addr(), two.len()]);
+            let mut made = Self { uio: [0; 64], vectors: [first, [0, 0], second] };
+            let fields = &kernel().abi.uio;
+            // SAFETY: the array has room for the structure.
+            unsafe {
+                fields.uio_iovcnt.write(made.uio.as_mut_ptr(), 3_i32);
+                fields.uio_resid.write(made.uio.as_mut_ptr(), one.len() + two.len());
+                fields.uio_offset.write(made.uio.as_mut_ptr(), 10_i64);
+                fields.uio_rw.write(made.uio.as_mut_ptr(), rw);
+            }
+            made
+        }
+
+        fn at(&mut self) -> *mut u8 {
+            let vectors = self.vectors.as_mut_ptr();
+            // SAFETY: as above.
+            unsafe { kernel().abi.uio.uio_iov.write(self.uio.as_mut_ptr(), vectors) };
+            self.uio.as_mut_ptr()
+        }
+    }
+
+    #[test]
+    fn bytes_go_through_all_vectors() {
+        Bench::new().inside(|| {
+            let (mut one, mut two, mut data) = ([0_u8; 3], [0_u8; 4], *b"abcdefghij");
+            let fields = &kernel().abi.uio;
+            // SAFETY: the vectors and the buffer are arrays of this frame.
+            unsafe {
+                let mut uio = Two::new(&mut one, &mut two, UIO_READ);
+                let at = uio.at();
+                assert_eq!(uiomove(data.as_mut_ptr(), 2, at), 0);
+                assert_eq!(uiomove(data.as_mut_ptr().add(2), 8, at), 0);
+                assert_eq!(fields.uio_resid.read::<usize>(at), 0);
+                assert_eq!(fields.uio_offset.read::<i64>(at), 17);
+                assert_eq!((&one, &two), (b"abc", b"defg"));
+                let mut uio = Two::new(&mut two, &mut one, UIO_WRITE);
+                let at = uio.at();
+                assert_eq!(uiomove(data.as_mut_ptr(), 6, at), 0);
+                assert_eq!(&data, b"defgabghij");
+                assert_eq!(fields.uio_resid.read::<usize>(at), 1);
+            }
+        });
+    }
+
+    #[test]
+    fn a_null_page_is_a_fault() {
+        Bench::new().inside(|| {
+            let mut byte = 0_u8;
+            // SAFETY: nothing is copied.
+            unsafe {
+                assert_eq!(copyin(8 as *const u8, &raw mut byte, 1), EFAULT);
+                assert_eq!(copyin(ptr::null(), &raw mut byte, 0), 0);
+                let mut transfer = Transfer::new(ptr::null_mut(), 4, 0, false);
+                assert_eq!(uiomove(&raw mut byte, 1, transfer.uio()), EFAULT);
+                assert_eq!(transfer.residue(), 4);
+            }
+        });
+    }
+
+    #[test]
+    fn a_transfer_is_counted() {
+        Bench::new().inside(|| {
+            let (mut data, mut out) = (*b"0123456789", [0_u8; 8]);
+            let mut transfer = Transfer::new(out.as_mut_ptr(), out.len(), 4, false);
+            // SAFETY: arrays of this frame.
+            unsafe {
+                assert_eq!(uiomove_frombuf(data.as_mut_ptr(), data.len(), transfer.uio()), 0);
+                assert_eq!((transfer.residue(), transfer.offset()), (2, 10));
+                assert_eq!(uiomove_frombuf(data.as_mut_ptr(), data.len(), transfer.uio()), 0);
+                assert_eq!(ureadc(i32::from(b'x'), transfer.uio()), 0);
+                assert_eq!(&out, b"456789x\0");
+                let mut before = Transfer::new(out.as_mut_ptr(), 1, -1, false);
+                assert_eq!(uiomove_frombuf(data.as_mut_ptr(), data.len(), before.uio()), EINVAL);
+                let map: *mut u8 = kernel().abi.vmspace.vm_map.ptr(kernel_vmspace());
+                let pmap: usize = kernel().abi.vm_map.pmap.read(map);
+                assert_eq!(pmap, kernel().data("kernel_pmap_ptr").cast::<usize>().read());
+            }
+        });
+    }
+
+    #[test]
+    fn strings_are_cut_with_an_error() {
+        let (mut out, mut done) = ([9_u8; 8], 0);
+        let text = c"name".as_ptr().cast();
+        // SAFETY: the room is the array's, or less.
+        unsafe {
+            assert_eq!(copystr(text, out.as_mut_ptr(), 5, &raw mut done), 0);
+            assert_eq!((&out[..6], done), (b"name\0\x09".as_slice(), 5));
+            assert_eq!(copystr(text, out.as_mut_ptr(), 4, &raw mut done), ENAMETOOLONG);
+            assert_eq!(done, 4);
+            assert_eq!(copystr(ptr::null(), out.as_mut_ptr(), 4, ptr::null_mut()), EFAULT);
+        }
+    }
+}

@@ -53,3 +53,39 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("workqueue_wait", workqueue_wait),
     function!("workqueue_destroy", workqueue_destroy),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+    use core::ptr;
+
+    unsafe extern "C" fn count(work: *mut u8, argument: *mut u8) {
+        // SAFETY: the test's numbers.
+        unsafe {
+            let count = &mut *argument.cast::<u32>();
+            *count = *count * 10 + *work.cast::<u32>();
+        }
+    }
+
+    #[test]
+    fn work_runs_in_order_when_the_thread_lets_it() {
+        let (mut done, mut work) = (0_u32, [1_u32, 2, 3]);
+        let (done, work) = (&raw mut done, work.as_mut_ptr());
+        Bench::new().inside(|| {
+            let mut queue = ptr::null_mut();
+            // SAFETY: the numbers outlive the queue.
+            unsafe {
+                assert_eq!(workqueue_create(&raw mut queue, ptr::null(), count, done.cast(), 0, 0, 0), 0);
+                workqueue_enqueue(queue, work.cast(), ptr::null_mut());
+                workqueue_enqueue(queue, work.add(1).cast(), ptr::null_mut());
+                assert_eq!(*done, 0);
+                later::settle();
+                assert_eq!(*done, 12);
+                workqueue_enqueue(queue, work.add(2).cast(), ptr::null_mut());
+                workqueue_destroy(queue);
+                assert_eq!(*done, 123);
+            }
+        });
+    }
+}

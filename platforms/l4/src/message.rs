@@ -1,3 +1,4 @@
+use crate::inject::mix;
 use rumpload::resource::{HostError, HostErrorKind};
 
 /// Most words of a message: what the smallest message buffer of the kernels in `docs/porting.md` holds.
@@ -73,6 +74,25 @@ impl Message {
     #[must_use]
     pub fn words(&self) -> &[u64] {
         &self.words
+    }
+
+    /// Takes the last word away, or the label's meaning if there is none.
+    pub(crate) fn truncate(&mut self) {
+        if self.words.pop().is_none() {
+            self.label = Label(0);
+        }
+    }
+
+    /// Changes every word, in a way that depends on `seed`; without words, the label.
+    pub(crate) fn garble(&mut self, seed: u64) {
+        if self.words.is_empty() {
+            self.label = Label(self.label.0 ^ 1);
+        }
+        let mut step = seed;
+        for word in &mut self.words {
+            step = mix(step);
+            *word ^= step | 1;
+        }
     }
 
     /// The words, if there are exactly `N` and no capability comes with them.

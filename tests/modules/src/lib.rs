@@ -3,10 +3,11 @@
 //! [`build`] writes `DIR/NAME/NAME.kmod` for each module of [`NAMES`], compiled with the system's C compiler and the flags that
 //! stock modules are built with, from headers generated from the tables that the base kernel's layouts come from. Results are
 //! kept under `target/`, by a hash of everything they depend on. [`image::ustar`] makes images for `tarfs`, the file system
-//! among the modules.
+//! among the modules. [`elf`] writes objects byte by byte, for what no compiler would produce.
 
 mod catalog;
 mod compile;
+pub mod elf;
 mod error;
 mod header;
 pub mod image;
