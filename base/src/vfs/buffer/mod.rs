@@ -64,7 +64,6 @@ pub(crate) fn fill(kernel: &Kernel) {
     unsafe {
         reuse_queue().init(kernel.vfs.buffers.head());
         lock::mutex_init(kernel.data("bufcache_lock"), 0, 0);
-        kernel.data("nbuf").cast::<u32>().write((LIMIT / crate::abi::constants::MAXBSIZE as usize) as u32);
     }
 }
 
@@ -323,7 +322,6 @@ const EXPORTS: &[Export] = &[
     function!("bbusy", bbusy),
     function!("bremfree", bremfree),
     function!("buf_memcalc", buf_memcalc),
-    data!("nbuf", 4, 4),
     data!("bufcache_lock", size_of::<usize>(), align_of::<usize>()),
 ];
 
