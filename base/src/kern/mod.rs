@@ -13,6 +13,7 @@ pub(crate) mod errno;
 pub(crate) mod format;
 pub(crate) mod hash;
 pub(crate) mod kauth;
+pub(crate) mod later;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod misc;
@@ -28,6 +29,7 @@ pub(crate) mod sysctl;
 pub(crate) mod time;
 pub(crate) mod uio;
 pub(crate) mod vmem;
+pub(crate) mod workqueue;
 
 use crate::abi::Abi;
 use crate::export::Export;
@@ -40,7 +42,10 @@ pub(crate) struct State {
     pub(crate) time: time::State,
     pub(crate) kauth: kauth::State,
     pub(crate) sysctl: sysctl::State,
-    pub(crate) pool: pool::State,
+    pub(crate) later: later::State,
+    pub(crate) sleep: sleep::State,
+    pub(crate) dirhash: dirhash::State,
+    pub(crate) vmem: vmem::State,
     // Owns what the others point to: dropped last.
     pub(crate) memory: memory::State,
 }
@@ -52,7 +57,10 @@ impl State {
             time: time::State::default(),
             kauth: kauth::State::default(),
             sysctl: sysctl::State::default(),
-            pool: pool::State::default(),
+            later: later::State::default(),
+            sleep: sleep::State::default(),
+            dirhash: dirhash::State::default(),
+            vmem: vmem::State::default(),
             memory: memory::State::default(),
         }
     }
@@ -85,6 +93,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         time::EXPORTS,
         uio::EXPORTS,
         vmem::EXPORTS,
+        workqueue::EXPORTS,
     ] {
         out.extend_from_slice(table);
     }
@@ -95,10 +104,11 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
 /// Gives data exports their first values. Runs once, inside the instance.
 pub(crate) fn fill(kernel: &Kernel) {
     time::fill(kernel);
-    cred::fill(kernel);
+    uio::fill(kernel);
     process::fill(kernel);
     pool::fill(kernel);
-    uio::fill(kernel);
+    random::fill(kernel);
+    misc::fill(kernel);
     panic::fill(kernel);
     sysctl::fill(kernel);
 }
