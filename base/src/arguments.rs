@@ -44,8 +44,7 @@ impl core::error::Error for ArgumentError {}
 
 const ISO_FLAGS: &[(&str, u64)] =
     &[("norrip", 1), ("gens", 2), ("extatt", 4), ("nojoliet", 8), ("nocasetrans", 16), ("rrcaseins", 32)];
-const MSDOS_FLAGS: &[(&str, u64)] =
-    &[("shortname", 1), ("longname", 2), ("nowin95", 4), ("gemdosfs", 8), ("utf8", 32)];
+const MSDOS_FLAGS: &[(&str, u64)] = &[("shortname", 1), ("longname", 2), ("nowin95", 4), ("gemdosfs", 8), ("utf8", 32)];
 const NTFS_FLAGS: &[(&str, u64)] = &[("caseins", 1), ("allnames", 2)];
 const FILECORE_FLAGS: &[(&str, u64)] = &[("ownaccess", 1), ("allaccess", 2), ("ownread", 4), ("useuid", 8), ("filetype", 16)];
 

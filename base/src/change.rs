@@ -283,7 +283,8 @@ fn take_away(path: &str, directory: bool) -> Result<(), i32> {
             return Err(problem);
         }
         // SAFETY: both are locked and referenced; the operation gives up both.
-        let error = unsafe { if directory { vop::rmdir(found.directory, vp, name) } else { vop::remove(found.directory, vp, name) } };
+        let error =
+            unsafe { if directory { vop::rmdir(found.directory, vp, name) } else { vop::remove(found.directory, vp, name) } };
         result(error)
     })
 }

@@ -1,5 +1,6 @@
 //! Files of a kernel as its server sees them.
 
+use crate::abi::constants::{FREAD, FWRITE, IO_UNIT, LK_EXCLUSIVE, LK_SHARED, VDIR, VLNK, VREG};
 use crate::error::FileError;
 use crate::kern::cred;
 use crate::kern::errno::{EINVAL, EISDIR, ENOTDIR};
@@ -8,7 +9,6 @@ use crate::kernel::{Kernel, kernel};
 use crate::stat::{Stat, attributes};
 use crate::vfs::object::{Uio, Vnode};
 use crate::vfs::{lookup, vn, vnode, vop};
-use crate::abi::constants::{FREAD, FWRITE, IO_UNIT, LK_EXCLUSIVE, LK_SHARED, VDIR, VLNK, VREG};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

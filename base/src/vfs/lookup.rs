@@ -414,7 +414,8 @@ unsafe fn copy_path(path: *const u8) -> Result<PathBuffer, i32> {
 }
 
 unsafe extern "C" fn namei_simple(path: *const u8, flags: usize, result: *mut Vnode) -> i32 {
-    let follow = flags == kernel().data("NSM_FOLLOW_NOEMULROOT").addr() || flags == kernel().data("NSM_FOLLOW_TRYEMULROOT").addr();
+    let follow =
+        flags == kernel().data("NSM_FOLLOW_NOEMULROOT").addr() || flags == kernel().data("NSM_FOLLOW_TRYEMULROOT").addr();
     // SAFETY: the caller's path and result are valid.
     unsafe {
         let buffer = match copy_path(path) {

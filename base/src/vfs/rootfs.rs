@@ -5,8 +5,8 @@ use super::operation::{Op, own_vector};
 use super::vnode::{self, Phase};
 use super::{genfs, mount, reclaim, spec, text};
 use crate::abi::constants::{
-    CREATE, DEV_BSIZE, DT_BLK, DT_DIR, ISLASTCN, LOOKUP, MNT_LOCAL, NAME_MAX, PATH_MAX, VBLK, VDIR, VNOVAL, VV_ROOT, _PC_LINK_MAX,
-    _PC_NAME_MAX, _PC_NO_TRUNC, _PC_PATH_MAX,
+    _PC_LINK_MAX, _PC_NAME_MAX, _PC_NO_TRUNC, _PC_PATH_MAX, CREATE, DEV_BSIZE, DT_BLK, DT_DIR, ISLASTCN, LOOKUP, MNT_LOCAL,
+    NAME_MAX, PATH_MAX, VBLK, VDIR, VNOVAL, VV_ROOT,
 };
 use crate::kern::errno::{EBUSY, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOTBLK, ENOTDIR, EROFS};
 use crate::kern::uio::uiomove;
@@ -123,7 +123,8 @@ fn index_of(vp: Vnode) -> usize {
 
 fn child(parent: usize, name: &[u8]) -> Option<(usize, Vnode)> {
     let nodes = kernel().vfs.root.nodes.borrow();
-    let found = nodes.iter().position(|node| !node.vnode.is_null() && node.parent == parent && node.name == name && !name.is_empty());
+    let found =
+        nodes.iter().position(|node| !node.vnode.is_null() && node.parent == parent && node.name == name && !name.is_empty());
     found.map(|index| (index, nodes[index].vnode))
 }
 

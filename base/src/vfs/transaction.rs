@@ -3,8 +3,8 @@
 //! One thread at a time is inside an instance and no operation is interrupted by another, so nothing has to wait: entering
 //! always succeeds, and a file system is suspended by saying so.
 
-use super::object::{Buf, Mount};
 use super::mount;
+use super::object::{Buf, Mount};
 use crate::abi::constants::FSTRANS_NORMAL;
 use crate::export::{Export, function};
 use crate::kern::errno::EOPNOTSUPP;

@@ -3,9 +3,7 @@
 //! Devices answer at once, so a transfer is done when `VOP_STRATEGY` returns; nothing ever has to wait.
 
 use super::object::{Buf, Vnode};
-use crate::abi::constants::{
-    B_ASYNC, B_COWDONE, B_MEDIA_FLAGS, B_PHYS, B_RAW, B_READ, BC_BUSY, BO_DONE, BPRIO_DEFAULT,
-};
+use crate::abi::constants::{B_ASYNC, B_COWDONE, B_MEDIA_FLAGS, B_PHYS, B_RAW, B_READ, BC_BUSY, BO_DONE, BPRIO_DEFAULT};
 use crate::export::{Export, function};
 use crate::kern::condition;
 use crate::kern::errno::EIO;

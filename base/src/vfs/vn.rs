@@ -6,13 +6,13 @@ use super::vnode::vrele;
 use super::vop;
 use crate::abi::constants::{
     DT_BLK, DT_CHR, DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN, FOLLOW, FWRITE, IO_NODELOCKED, LK_EXCLUSIVE, LK_SHARED,
-    LOCKLEAF, LOOKUP, O_CREAT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, UIO_WRITE, VBAD, VBLK, VCHR,
-    VDIR, VFIFO, VLNK, VNON, VREG, VSOCK,
+    LOCKLEAF, LOOKUP, O_CREAT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, UIO_WRITE, VBAD, VBLK,
+    VCHR, VDIR, VFIFO, VLNK, VNON, VREG, VSOCK,
 };
 use crate::export::{Export, data, function};
 use crate::kern::errno::{EIO, EISDIR, ENOENT, EOPNOTSUPP};
 use crate::kern::uio::Transfer;
-use crate::kern::{console, cred};
+use crate::kern::{cred, printf};
 use crate::kernel::{Kernel, kernel};
 use alloc::format;
 
@@ -151,7 +151,7 @@ unsafe extern "C" fn vprint(label: *const u8, vp: Vnode) {
     // SAFETY: the caller's string, or null.
     let label = if label.is_null() { &[] } else { unsafe { super::text::bytes(label, 64) } };
     let label = alloc::string::String::from_utf8_lossy(label);
-    console::console_line(&format!("{label}: vnode {:p}, type {}, {} uses", vp.0, vp.kind(), vp.uses()));
+    printf::console_line(&format!("{label}: vnode {:p}, type {}, {} uses", vp.0, vp.kind(), vp.uses()));
 }
 
 /// Types of directory entries by vnode type.
@@ -165,9 +165,7 @@ unsafe extern "C" fn vtype2dt(kind: i32) -> u8 {
 const MODES: [i32; 9] = [0, S_IFREG, S_IFDIR, S_IFBLK, S_IFCHR, S_IFLNK, S_IFSOCK, S_IFIFO, S_IFMT];
 
 /// Vnode types by the four type bits of a mode.
-const KINDS: [i32; 16] = [
-    VNON, VFIFO, VCHR, VNON, VDIR, VNON, VBLK, VNON, VREG, VNON, VLNK, VNON, VSOCK, VNON, VNON, VBAD,
-];
+const KINDS: [i32; 16] = [VNON, VFIFO, VCHR, VNON, VDIR, VNON, VBLK, VNON, VREG, VNON, VLNK, VNON, VSOCK, VNON, VNON, VBAD];
 
 /// The type bits of a mode for a vnode type.
 pub(crate) fn mode_of(kind: i32) -> u32 {

@@ -4,8 +4,8 @@ use super::super::object::{Buf, Vnode};
 use super::super::vop;
 use super::{first_of, release, take, write};
 use crate::abi::constants::{
-    B_LOCKED, BC_BUSY, BC_INVAL, BC_NOCACHE, BC_VFLUSH, BO_DELWRI, FSYNC_RECLAIM, FSYNC_WAIT, PGO_ALLPAGES, PGO_CLEANIT, PGO_FREE,
-    PGO_RECLAIM, PGO_SYNCIO, V_SAVE,
+    B_LOCKED, BC_BUSY, BC_INVAL, BC_NOCACHE, BC_VFLUSH, BO_DELWRI, FSYNC_RECLAIM, FSYNC_WAIT, PGO_ALLPAGES, PGO_CLEANIT,
+    PGO_FREE, PGO_RECLAIM, PGO_SYNCIO, V_SAVE,
 };
 use crate::export::{Export, function};
 use crate::kern::errno::EBUSY;

@@ -15,9 +15,7 @@ pub(crate) use write::{delay, vn_bwrite};
 use super::object::{Buf, SpecNode, Vnode};
 use super::queue::{List, TailQueue};
 use super::transfer;
-use crate::abi::constants::{
-    B_LOCKED, BC_AGE, BC_BUSY, BC_INVAL, BC_NOCACHE, BC_VFLUSH, BC_WANTED, BO_DELWRI, BO_DONE, VBLK,
-};
+use crate::abi::constants::{B_LOCKED, BC_AGE, BC_BUSY, BC_INVAL, BC_NOCACHE, BC_VFLUSH, BC_WANTED, BO_DELWRI, BO_DONE, VBLK};
 use crate::export::{Export, data, function};
 use crate::kern::errno::EPASSTHROUGH;
 use crate::kern::lock;

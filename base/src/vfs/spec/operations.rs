@@ -55,7 +55,8 @@ unsafe extern "C" fn close(arguments: *mut u8) -> i32 {
             // What cannot be written is lost; the device closes all the same.
             invalidate(vp, 0);
         }
-        let synced = if with_device(node.number(), |device| device.block.read_only()).unwrap_or(true) { 0 } else { sync_device(vp) };
+        let synced =
+            if with_device(node.number(), |device| device.block.read_only()).unwrap_or(true) { 0 } else { sync_device(vp) };
         error = if error == 0 { synced } else { error };
         device.set_block_vnode(Vnode::NULL);
     }
