@@ -34,15 +34,15 @@ pub struct Change {
 
 /// Looks the place for a change up and runs `work` with what was found, whose directory is locked.
 fn at_parent<R>(
-    path: &str,
+    path: &[u8],
     operation: i32,
     flags: i32,
     work: impl FnOnce(Found, ComponentName) -> Result<R, i32>,
 ) -> Result<R, i32> {
-    if !path.starts_with('/') {
+    if path.first() != Some(&b'/') {
         return Err(EINVAL);
     }
-    let buffer = PathBuffer::new(path.as_bytes())?;
+    let buffer = PathBuffer::new(path)?;
     let mut component = Component::new(operation, LOCKPARENT | flags);
     let name = component.handle();
     let outcome = lookup::resolve(buffer, Vnode::NULL, name).and_then(|found| work(found, name));
@@ -66,7 +66,7 @@ fn let_go(found: &Found, name: ComponentName) {
 
 /// Makes something new at `path`; returns it referenced and unlocked.
 fn make(
-    path: &str,
+    path: &[u8],
     kind: i32,
     mode: u32,
     work: impl FnOnce(Vnode, *mut Vnode, ComponentName, Vattr) -> i32,
@@ -101,7 +101,8 @@ impl Kernel {
     ///
     /// # Errors
     /// `EEXIST` if the name is taken, `EROFS`, `ENOSPC` or what the file system gives.
-    pub fn create(self: &Arc<Self>, path: &str, mode: u32) -> Result<File, FileError> {
+    pub fn create(self: &Arc<Self>, path: impl AsRef<[u8]>, mode: u32) -> Result<File, FileError> {
+        let path = path.as_ref();
         let vnode = self.inside("create", path, || {
             // SAFETY: the directory is locked as the operation wants.
             let vp = make(path, VREG, mode, |directory, vpp, name, wanted| unsafe { vop::create(directory, vpp, name, wanted) })?;
@@ -115,7 +116,8 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`create`](Self::create).
-    pub fn create_directory(&self, path: &str, mode: u32) -> Result<(), FileError> {
+    pub fn create_directory(&self, path: impl AsRef<[u8]>, mode: u32) -> Result<(), FileError> {
+        let path = path.as_ref();
         self.inside("create directory", path, || {
             // SAFETY: as above; the result is referenced.
             unsafe {
@@ -130,7 +132,8 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`create`](Self::create).
-    pub fn create_link(&self, path: &str, target: &[u8]) -> Result<(), FileError> {
+    pub fn create_link(&self, path: impl AsRef<[u8]>, target: &[u8]) -> Result<(), FileError> {
+        let path = path.as_ref();
         self.inside("create link", path, || {
             if target.is_empty() || target.contains(&0) {
                 return Err(EINVAL);
@@ -151,7 +154,8 @@ impl Kernel {
     ///
     /// # Errors
     /// `EPERM` for a directory, or what looking it up and the file system give.
-    pub fn remove(&self, path: &str) -> Result<(), FileError> {
+    pub fn remove(&self, path: impl AsRef<[u8]>) -> Result<(), FileError> {
+        let path = path.as_ref();
         self.inside("remove", path, || take_away(path, false))
     }
 
@@ -159,7 +163,8 @@ impl Kernel {
     ///
     /// # Errors
     /// `ENOTDIR`, `ENOTEMPTY`, `EBUSY` for a mount point, or what looking it up and the file system give.
-    pub fn remove_directory(&self, path: &str) -> Result<(), FileError> {
+    pub fn remove_directory(&self, path: impl AsRef<[u8]>) -> Result<(), FileError> {
+        let path = path.as_ref();
         self.inside("remove directory", path, || take_away(path, true))
     }
 
@@ -167,10 +172,11 @@ impl Kernel {
     ///
     /// # Errors
     /// `EXDEV` if the names lie on different file systems, or what looking them up and the file system give.
-    pub fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
+    pub fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<(), FileError> {
+        let (from, to) = (from.as_ref(), to.as_ref());
         self.inside("rename", from, || {
-            let source = PathBuffer::new(from.as_bytes())?;
-            let outcome = PathBuffer::new(to.as_bytes()).and_then(|target| {
+            let source = PathBuffer::new(from)?;
+            let outcome = PathBuffer::new(to).and_then(|target| {
                 let outcome = rename(source, target);
                 target.free();
                 outcome
@@ -184,9 +190,10 @@ impl Kernel {
     ///
     /// # Errors
     /// `EEXIST`, `EXDEV`, `EPERM` for a directory, or what the file system gives.
-    pub fn hard_link(&self, existing: &str, path: &str) -> Result<(), FileError> {
+    pub fn hard_link(&self, existing: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Result<(), FileError> {
+        let (existing, path) = (existing.as_ref(), path.as_ref());
         self.inside("link", path, || {
-            let vp = lookup::find(existing.as_bytes(), true)?;
+            let vp = lookup::find(existing, true)?;
             let outcome = at_parent(path, CREATE, NOFOLLOW, |found, name| {
                 let problem = match () {
                     () if !found.vnode.is_null() => EEXIST,
@@ -215,9 +222,10 @@ impl Kernel {
     ///
     /// # Errors
     /// `EROFS`, `EISDIR` for the size of a directory, or what the file system gives.
-    pub fn change(&self, path: &str, change: &Change) -> Result<(), FileError> {
+    pub fn change(&self, path: impl AsRef<[u8]>, change: &Change) -> Result<(), FileError> {
+        let path = path.as_ref();
         self.inside("change", path, || {
-            let vp = lookup::find(path.as_bytes(), true)?;
+            let vp = lookup::find(path, true)?;
             let outcome = set_attributes(vp, change);
             // SAFETY: referenced by the lookup.
             unsafe { vrele(vp) };
@@ -267,7 +275,7 @@ fn set_attributes(vp: Vnode, change: &Change) -> Result<(), i32> {
     }
 }
 
-fn take_away(path: &str, directory: bool) -> Result<(), i32> {
+fn take_away(path: &[u8], directory: bool) -> Result<(), i32> {
     at_parent(path, DELETE, LOCKLEAF | NOFOLLOW, |found, name| {
         let vp = found.vnode;
         let problem = match () {

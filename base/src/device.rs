@@ -40,7 +40,7 @@ impl Kernel {
     /// `EEXIST` if the path is taken, `ENOTDIR` if a file is on its way, `EINVAL` if it is no absolute path or the device's
     /// sectors are no power of two from 512 to 65536.
     pub fn add_device(&self, path: &str, device: Device) -> Result<(), FileError> {
-        self.inside("add device", path, || {
+        self.inside("add device", path.as_bytes(), || {
             let number = spec::add(device)?;
             rootfs::make_device(path.as_bytes(), number).inspect_err(|_| spec::remove(number))
         })
@@ -51,7 +51,7 @@ impl Kernel {
     /// # Errors
     /// `ENOENT` if it is not there, `ENOTBLK` if it is something else, `EBUSY` while it is open or mounted.
     pub fn remove_device(&self, path: &str) -> Result<(), FileError> {
-        self.inside("remove device", path, || {
+        self.inside("remove device", path.as_bytes(), || {
             let number = rootfs::device_number(path.as_bytes())?;
             if spec::is_open(number) {
                 return Err(crate::kern::errno::EBUSY);

@@ -34,7 +34,7 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`open`](Self::open); `ENOTDIR` for what is no directory; `EIO` if the file system returns malformed entries.
-    pub fn read_directory(self: &Arc<Self>, path: &str) -> Result<Vec<DirectoryEntry>, FileError> {
+    pub fn read_directory(self: &Arc<Self>, path: impl AsRef<[u8]>) -> Result<Vec<DirectoryEntry>, FileError> {
         self.open(path)?.read_directory()
     }
 }

@@ -24,8 +24,8 @@ pub enum FileError {
 }
 
 impl FileError {
-    pub(crate) fn new(operation: &'static str, path: &str, errno: i32) -> Self {
-        Self::Failed { operation, path: path.to_string(), errno }
+    pub(crate) fn new(operation: &'static str, path: &[u8], errno: i32) -> Self {
+        Self::Failed { operation, path: String::from_utf8_lossy(path).into_owned(), errno }
     }
 
     /// An error of the core's `enter`.
@@ -72,7 +72,7 @@ pub enum MountError {
 }
 
 impl MountError {
-    pub(crate) fn new(operation: &'static str, path: &str, errno: i32) -> Self {
+    pub(crate) fn new(operation: &'static str, path: &[u8], errno: i32) -> Self {
         Self::File(FileError::new(operation, path, errno))
     }
 

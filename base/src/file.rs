@@ -22,7 +22,7 @@ pub struct File {
     kernel: Arc<Kernel>,
     vnode: Vnode,
     mode: i32,
-    path: String,
+    path: Vec<u8>,
     open: bool,
 }
 
@@ -33,7 +33,7 @@ unsafe impl Sync for File {}
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("File").field("path", &String::from_utf8_lossy(&self.path)).finish_non_exhaustive()
     }
 }
 
@@ -69,21 +69,21 @@ impl Kernel {
     ///
     /// # Errors
     /// `ENOENT`, `ENOTDIR`, `ELOOP` and what else looking the path up and the file system give.
-    pub fn open(self: &Arc<Self>, path: &str) -> Result<File, FileError> {
-        self.open_with(path, FREAD)
+    pub fn open(self: &Arc<Self>, path: impl AsRef<[u8]>) -> Result<File, FileError> {
+        self.open_with(path.as_ref(), FREAD)
     }
 
     /// Opens a file that is there for reading and writing.
     ///
     /// # Errors
     /// As [`open`](Self::open), `EISDIR` for a directory, `EROFS` if the mount refuses changes.
-    pub fn open_for_writing(self: &Arc<Self>, path: &str) -> Result<File, FileError> {
-        self.open_with(path, FREAD | FWRITE)
+    pub fn open_for_writing(self: &Arc<Self>, path: impl AsRef<[u8]>) -> Result<File, FileError> {
+        self.open_with(path.as_ref(), FREAD | FWRITE)
     }
 
-    fn open_with(self: &Arc<Self>, path: &str, mode: i32) -> Result<File, FileError> {
+    fn open_with(self: &Arc<Self>, path: &[u8], mode: i32) -> Result<File, FileError> {
         let vnode = self.inside("open", path, || {
-            let vp = lookup::find(path.as_bytes(), true)?;
+            let vp = lookup::find(path, true)?;
             if mode & FWRITE != 0
                 && let Err(error) = writable(vp)
             {
@@ -98,7 +98,7 @@ impl Kernel {
     }
 
     /// A file of an open, referenced vnode.
-    pub(crate) fn file(self: &Arc<Self>, vnode: Vnode, mode: i32, path: &str) -> File {
+    pub(crate) fn file(self: &Arc<Self>, vnode: Vnode, mode: i32, path: &[u8]) -> File {
         File { kernel: Arc::clone(self), vnode, mode, path: path.into(), open: true }
     }
 
@@ -106,21 +106,21 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn stat(&self, path: &str) -> Result<Stat, FileError> {
-        self.stat_with("stat", path, true)
+    pub fn stat(&self, path: impl AsRef<[u8]>) -> Result<Stat, FileError> {
+        self.stat_with("stat", path.as_ref(), true)
     }
 
     /// Attributes of what a path names, be it a symbolic link.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn lstat(&self, path: &str) -> Result<Stat, FileError> {
-        self.stat_with("lstat", path, false)
+    pub fn lstat(&self, path: impl AsRef<[u8]>) -> Result<Stat, FileError> {
+        self.stat_with("lstat", path.as_ref(), false)
     }
 
-    fn stat_with(&self, operation: &'static str, path: &str, follow: bool) -> Result<Stat, FileError> {
+    fn stat_with(&self, operation: &'static str, path: &[u8], follow: bool) -> Result<Stat, FileError> {
         self.inside(operation, path, || {
-            let vp = lookup::find(path.as_bytes(), follow)?;
+            let vp = lookup::find(path, follow)?;
             let stat = stat_of(vp);
             // SAFETY: referenced by the lookup.
             unsafe { vnode::vrele(vp) };
@@ -132,10 +132,11 @@ impl Kernel {
     ///
     /// # Errors
     /// As [`open`](Self::open); `EINVAL` for what is no symbolic link.
-    pub fn read_link(&self, path: &str) -> Result<Vec<u8>, FileError> {
+    pub fn read_link(&self, path: impl AsRef<[u8]>) -> Result<Vec<u8>, FileError> {
+        let path = path.as_ref();
         let mut target = [0; LINK_ROOM];
         let length = self.inside("read link", path, || {
-            let vp = lookup::find(path.as_bytes(), false)?;
+            let vp = lookup::find(path, false)?;
             let length = if vp.kind() == VLNK { lookup::read_link(vp, target.as_mut_ptr(), LINK_ROOM) } else { Err(EINVAL) };
             // SAFETY: referenced by the lookup.
             unsafe { vnode::vrele(vp) };
@@ -165,7 +166,7 @@ fn stat_of(vp: Vnode) -> Result<Stat, i32> {
 impl File {
     /// The path it was opened by.
     #[must_use]
-    pub fn path(&self) -> &str {
+    pub fn path(&self) -> &[u8] {
         &self.path
     }
 

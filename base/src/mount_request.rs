@@ -64,9 +64,9 @@ impl Kernel {
     pub fn mount(&self, request: &MountRequest<'_>) -> Result<(), MountError> {
         let kind = if request.kind == "ufs" { "ffs" } else { request.kind };
         if kind.is_empty() || kind.len() >= fstype::NAME_LENGTH {
-            return Err(MountError::new("mount", request.directory, ENODEV));
+            return Err(MountError::new("mount", request.directory.as_bytes(), ENODEV));
         }
-        let hold = || self.inside("mount", request.directory, || Ok(fstype::hold(kind.as_bytes())));
+        let hold = || self.inside("mount", request.directory.as_bytes(), || Ok(fstype::hold(kind.as_bytes())));
         let operations = match hold()? {
             Some(operations) => operations,
             None => {
@@ -75,7 +75,7 @@ impl Kernel {
                     errno: ENODEV,
                     error,
                 })?;
-                hold()?.ok_or_else(|| MountError::new("mount", request.directory, ENODEV))?
+                hold()?.ok_or_else(|| MountError::new("mount", request.directory.as_bytes(), ENODEV))?
             }
         };
         let wanted = mounting::Wanted {
@@ -85,7 +85,7 @@ impl Kernel {
             flags: if request.read_only { crate::abi::constants::MNT_RDONLY } else { 0 },
             arguments: &request.arguments,
         };
-        Ok(self.inside("mount", request.directory, || mounting::mount(&wanted))?)
+        Ok(self.inside("mount", request.directory.as_bytes(), || mounting::mount(&wanted))?)
     }
 
     /// Unmounts what is mounted at `directory`; with `force`, whatever is still open becomes dead.
@@ -93,16 +93,17 @@ impl Kernel {
     /// # Errors
     /// `EINVAL` if nothing is mounted there, `EBUSY` while files are in use, or what the file system gives.
     pub fn unmount(&self, directory: &str, force: bool) -> Result<(), MountError> {
-        Ok(self.inside("unmount", directory, || mounting::unmount(mounting::mounted_at(directory.as_bytes())?, force))?)
+        Ok(self.inside("unmount", directory.as_bytes(), || mounting::unmount(mounting::mounted_at(directory.as_bytes())?, force))?)
     }
 
     /// The file system that `path` lies on.
     ///
     /// # Errors
     /// What looking the path up or the file system gives.
-    pub fn statvfs(&self, path: &str) -> Result<MountStatus, FileError> {
+    pub fn statvfs(&self, path: impl AsRef<[u8]>) -> Result<MountStatus, FileError> {
+        let path = path.as_ref();
         self.inside("statvfs", path, || {
-            let vp = lookup::find(path.as_bytes(), true)?;
+            let vp = lookup::find(path, true)?;
             let mp = vp.mount();
             mount::busy(mp)?;
             // SAFETY: the vnode is referenced, the mount busy.
@@ -121,7 +122,7 @@ impl Kernel {
     /// # Errors
     /// [`FileError::Ended`].
     pub fn mounts(&self) -> Result<Vec<MountStatus>, FileError> {
-        self.inside("mounts", "/", || Ok(self.vfs.mounts.all().into_iter().map(status).collect()))
+        self.inside("mounts", b"/", || Ok(self.vfs.mounts.all().into_iter().map(status).collect()))
     }
 
     /// Writes everything that is dirty.
@@ -129,7 +130,7 @@ impl Kernel {
     /// # Errors
     /// The first error of a file system.
     pub fn sync(&self) -> Result<(), FileError> {
-        self.inside("sync", "/", || {
+        self.inside("sync", b"/", || {
             let mut outcome = Ok(());
             for index in 0.. {
                 let Some(mp) = self.vfs.mounts.all().get(index).copied() else { break };
@@ -148,17 +149,17 @@ impl Kernel {
     /// # Errors
     /// [`FileError::Ended`].
     pub fn types(&self) -> Result<Vec<String>, FileError> {
-        self.inside("types", "/", || Ok(fstype::names()))
+        self.inside("types", b"/", || Ok(fstype::names()))
     }
 
     /// Runs `work` inside and settles what it left; an error number becomes an error with operation and path.
     pub(crate) fn inside<R>(
         &self,
         operation: &'static str,
-        path: &str,
+        path: &[u8],
         work: impl FnOnce() -> Result<R, i32>,
     ) -> Result<R, FileError> {
-        if path.contains('\0') {
+        if path.contains(&0) {
             return Err(FileError::new(operation, path, EINVAL));
         }
         let outcome = self.instance().enter(|| {

@@ -31,7 +31,7 @@ impl Kernel {
     /// # Errors
     /// [`FileError::Ended`].
     pub fn usage(&self) -> Result<Usage, FileError> {
-        self.inside("usage", "/", || {
+        self.inside("usage", b"/", || {
             let memory = self.kern.memory.usage();
             let (buffers, buffer_bytes) = self.vfs.buffers.usage();
             Ok(Usage {

@@ -5,9 +5,11 @@
 mod files;
 mod inspect;
 mod link;
+mod load;
 mod mount;
 mod options;
 mod output;
+mod server;
 mod walk;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +27,7 @@ struct Cli {
 enum Command {
     Inspect(inspect::Inspect),
     Link(link::Link),
+    Load(load::Load),
     Mount(mount::Mount),
 }
 
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Inspect(inspect) => inspect.run(),
         Command::Link(link) => link.run(),
+        Command::Load(load) => load.run(),
         Command::Mount(mount) => mount.run(),
     };
     match outcome {

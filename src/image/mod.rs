@@ -262,6 +262,11 @@ impl RawSymbol {
         sym::st_bind(self.info) == sym::STB_GLOBAL
     }
 
+    #[inline(always)]
+    pub(crate) fn is_weak(&self) -> bool {
+        sym::st_bind(self.info) == sym::STB_WEAK
+    }
+
     pub(crate) fn binding(&self) -> Binding {
         match sym::st_bind(self.info) {
             sym::STB_LOCAL => Binding::Local,

@@ -72,13 +72,15 @@ unsafe impl Memory for Detached {
 
     fn reserve(&self, request: &Request) -> Result<Region, HostError> {
         let none = || HostError::from(HostErrorKind::OutOfMemory);
-        if request.len == 0 || !request.align.is_power_of_two() {
+        let whole = request.len != 0 && request.len.is_multiple_of(self.page_size);
+        if !whole || !request.align.is_power_of_two() || request.align < self.page_size {
             return Err(HostErrorKind::InvalidInput.into());
         }
         let layout = Layout::from_size_align(request.len, self.page_size).map_err(|_| HostErrorKind::InvalidInput)?;
         let (first, last) = match request.placement {
             Placement::Anywhere => (0, u64::MAX),
-            Placement::Within { first, last } => (first, last),
+            Placement::Within { first, last } if first <= last => (first, last),
+            Placement::Within { .. } => return Err(HostErrorKind::InvalidInput.into()),
         };
         let mut state = self.state.lock();
         let run = aligned(state.next.max(first), request.align as u64).ok_or_else(none)?;
@@ -91,7 +93,14 @@ unsafe impl Memory for Detached {
         Ok(Region { run: RunAddr::new(run), working: bytes, len: request.len, cookie: 0 })
     }
 
-    fn finalize(&self, region: &Region, _segments: &[Segment]) -> Result<(), HostError> {
+    fn finalize(&self, region: &Region, segments: &[Segment]) -> Result<(), HostError> {
+        let fits = |segment: &Segment| {
+            let whole = segment.offset.is_multiple_of(self.page_size) && segment.len.is_multiple_of(self.page_size);
+            whole && segment.offset.checked_add(segment.len).is_some_and(|end| end <= region.len)
+        };
+        if !segments.iter().all(fits) {
+            return Err(HostErrorKind::InvalidInput.into());
+        }
         let mut state = self.state.lock();
         match state.blocks.iter_mut().find(|block| block.bytes == region.working) {
             Some(block) => {

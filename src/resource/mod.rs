@@ -8,12 +8,16 @@
 
 mod block;
 mod clock;
+#[cfg(any(test, feature = "test-support"))]
+pub mod conformance;
 mod console;
 #[expect(unsafe_code, reason = "implements the unsafe trait Memory")]
 mod detached;
 mod entropy;
 mod error;
 mod etfs;
+#[cfg(any(test, feature = "test-support"))]
+pub mod fake;
 #[expect(unsafe_code, reason = "a host's working pointer becomes a slice in one place")]
 mod memory;
 mod store;

@@ -53,14 +53,14 @@ pub trait Store: Send + Sync {
     /// than asked, so callers loop.
     ///
     /// # Errors
-    /// Any [`HostError`].
+    /// As [`size`](Store::size), or any other kind.
     fn read_at(&self, file: FileHandle, offset: u64, buffer: &mut [u8]) -> Result<usize, HostError>;
 
     /// Closes `file`; an unknown handle is ignored.
     fn close(&self, file: FileHandle);
 
     /// Calls `each` with the name and kind of every entry of directory `path`, in no particular order, without `.` and `..`.
-    /// Names that are not UTF-8 are left out.
+    /// Names that are not UTF-8 are left out. `each` may use the store.
     ///
     /// # Errors
     /// [`NotADirectory`](super::HostErrorKind::NotADirectory), or as [`metadata`](Store::metadata).

@@ -191,10 +191,10 @@ impl Store for DirectoryStore {
 
     fn read_at(&self, file: FileHandle, offset: u64, buffer: &mut [u8]) -> Result<usize, HostError> {
         let file = self.file(file)?;
-        // No file is longer than the kernel's signed offsets reach.
-        if i64::try_from(offset).is_err() {
-            return Ok(0);
-        }
+        // No file is longer than the kernel's signed offsets reach, and it refuses a range that passes them.
+        let Some(reach) = (i64::MAX as u64).checked_sub(offset) else { return Ok(0) };
+        let reach = usize::try_from(reach).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = &mut buffer[..reach];
         loop {
             match file.read_at(buffer, offset) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
