@@ -22,9 +22,7 @@ const THREADS: &str = "threads inside an instance are not offered";
 const WRITING: &str = "only writing needs it";
 const SNAPSHOTS: &str = "snapshots of a mounted file system are not offered";
 const ROOT: &str = "only mounting a root file system needs it";
-const QUOTAS: &str = "quotas are not offered";
 const ATTRIBUTES: &str = "extended attributes are not offered";
-const LOCKS: &str = "advisory locks are not offered";
 
 const fn trap(name: &'static str, reason: &'static str) -> Trap {
     Trap { name, reason }
@@ -35,9 +33,7 @@ pub static TRAPS: &[Trap] = &[
     trap("kthread_create", THREADS),
     trap("kthread_exit", THREADS),
     trap("device_class", ROOT),
-    trap("dqblk_to_quotavals", QUOTAS),
     trap("extattr_check_cred", ATTRIBUTES),
-    trap("lf_advlock", LOCKS),
 ];
 
 /// Adds one export per trap.

@@ -33,11 +33,12 @@ impl Shifts {
         }
         let (file, device) = (vp.mount().fs_shift(), vp.mount().device_shift());
         // A block above the largest transfer or below a device's would make the arithmetic below wrong.
-        if (9..=16).contains(&file) && (9..=16).contains(&device) {
-            Ok(Self { file: file as u32, device: device as u32 })
-        } else {
-            Err(EINVAL)
+        if !(9..=16).contains(&file) {
+            return Err(EINVAL);
         }
+        // cd9660 leaves a size where the shift belongs; what it maps to are blocks of the usual size.
+        let device = if (9..=16).contains(&device) { device } else { DEV_BSHIFT };
+        Ok(Self { file: file as u32, device: device as u32 })
     }
 }
 
