@@ -34,6 +34,8 @@ pub struct Linker {
     pending: Vec<u32>,
     /// By section index: first relocation section that applies to it, and by relocation section: the next one for its target.
     chains: Vec<(u32, u32)>,
+    /// The symbol that stands for the table of contents.
+    toc_symbol: Option<u32>,
     /// Distances of upper halves, of machines that split them.
     pairs: Vec<(u64, i64)>,
 }
@@ -86,6 +88,7 @@ impl Linker {
             wanted: Vec::new(),
             pending: Vec::new(),
             chains: Vec::new(),
+            toc_symbol: None,
             pairs: Vec::new(),
         }
     }
@@ -120,7 +123,7 @@ impl Linker {
         memory: &Arc<dyn Memory>,
     ) -> Result<Linked, LinkError> {
         let job = Job { image, options, memory };
-        resolve::imports(image, options.flavour, options.namespace, scope, &mut self.imports)?;
+        self.toc_symbol = resolve::imports(image, options.flavour, options.namespace, scope, &mut self.imports)?;
         self.slots.clear();
         self.wanted.clear();
         match self.pass(&job, 0, false) {
@@ -201,6 +204,9 @@ impl Linker {
             let base = run.get() + plan.section(SectionIndex(index))?.offset as u64;
             Some(if per_cpu == Some(index) { base.wrapping_sub(job.options.per_cpu) } else { base })
         });
+        if let Some(value) = self.toc_symbol.and_then(|index| self.values.get_mut(index as usize)) {
+            *value = Value::known(toc(job.image, plan, run));
+        }
     }
 
     /// Gives imports their addresses, through a stub where a function is out of reach.
@@ -259,19 +265,13 @@ impl Linker {
     ) -> Result<(), Stop> {
         let image = job.image;
         let at = |offset: usize| run.get().wrapping_add(offset as u64);
-        let toc = match image.machine() {
-            Machine::PowerPc64 => {
-                relocate::table_of_contents(image, |section| self.plan.section(section.index()).map(|planned| at(planned.offset)))
-            }
-            _ => 0,
-        };
         let context = Context {
             image,
             values: &self.values,
             slots: &self.slots,
             slot_base: at(self.plan.table()),
             stub_base: at(self.plan.stubs()),
-            toc,
+            toc: if image.machine() == Machine::PowerPc64 { toc(image, &self.plan, run) } else { 0 },
             pairs: &[],
         };
         for section in image.sections() {
@@ -359,6 +359,12 @@ impl Linker {
             }
         }
     }
+}
+
+/// Base of the table of contents of a powerpc64 module.
+fn toc(image: &Image<'_>, plan: &Plan, run: RunAddr) -> u64 {
+    let start = |section: &Section<'_>| Some(run.get().wrapping_add(plan.section(section.index())?.offset as u64));
+    relocate::table_of_contents(image, start)
 }
 
 /// True if the section is loaded whether or not anything refers to it.

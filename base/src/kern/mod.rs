@@ -2,8 +2,10 @@
 //!
 //! The vnode layer, buffers, name lookup, `genfs`, special files and the page cache are in [`vfs`](crate::vfs).
 
+pub(crate) mod advlock;
 pub(crate) mod atomic;
 pub(crate) mod calendar;
+pub(crate) mod callout;
 pub(crate) mod condition;
 pub(crate) mod console;
 pub(crate) mod cred;
@@ -21,8 +23,11 @@ pub(crate) mod panic;
 pub(crate) mod pool;
 pub(crate) mod printf;
 pub(crate) mod process;
+pub(crate) mod processor;
+pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod rbtree;
+pub(crate) mod secmodel;
 pub(crate) mod sleep;
 pub(crate) mod string;
 pub(crate) mod sysctl;
@@ -43,6 +48,7 @@ pub(crate) struct State {
     pub(crate) kauth: kauth::State,
     pub(crate) sysctl: sysctl::State,
     pub(crate) later: later::State,
+    pub(crate) secmodel: secmodel::State,
     pub(crate) sleep: sleep::State,
     pub(crate) dirhash: dirhash::State,
     pub(crate) vmem: vmem::State,
@@ -58,6 +64,7 @@ impl State {
             kauth: kauth::State::default(),
             sysctl: sysctl::State::default(),
             later: later::State::default(),
+            secmodel: secmodel::State::default(),
             sleep: sleep::State::default(),
             dirhash: dirhash::State::default(),
             vmem: vmem::State::default(),
@@ -69,8 +76,10 @@ impl State {
 /// Adds the functions and data of this part.
 pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     for table in [
+        advlock::EXPORTS,
         atomic::EXPORTS,
         calendar::EXPORTS,
+        callout::EXPORTS,
         condition::EXPORTS,
         console::EXPORTS,
         cred::EXPORTS,
@@ -85,8 +94,11 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         pool::EXPORTS,
         printf::EXPORTS,
         process::EXPORTS,
+        processor::EXPORTS,
+        quota::EXPORTS,
         random::EXPORTS,
         rbtree::EXPORTS,
+        secmodel::EXPORTS,
         sleep::EXPORTS,
         string::EXPORTS,
         sysctl::EXPORTS,
