@@ -191,7 +191,6 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("vattr_null", vattr_null),
     function!("vprint", vprint),
     function!("vtype2dt", vtype2dt),
-    data!("prtactive", 4, 4),
     data!("iftovt_tab", 64, 4),
     data!("vttoif_tab", 36, 4),
     data!("desiredvnodes", 4, 4),

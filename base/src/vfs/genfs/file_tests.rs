@@ -80,7 +80,6 @@ fn file(size: usize, map: Vec<i64>) -> Vnode {
     DISK.replace(Disk { bytes, map, ..Disk::default() });
     let mp = mount::allocate(FsOperations::NULL, Vnode::NULL);
     mp.set_fs_shift(SHIFT);
-    mp.set_device_shift(9);
     let vp = vnode::allocate(Phase::Active);
     vnode::insert_in_mount(vp, mp);
     vp.set_kind(VREG);
