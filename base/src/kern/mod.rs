@@ -4,6 +4,7 @@
 
 pub(crate) mod advlock;
 pub(crate) mod atomic;
+pub(crate) mod autoconf;
 pub(crate) mod calendar;
 pub(crate) mod callout;
 pub(crate) mod condition;
@@ -47,6 +48,7 @@ pub(crate) struct State {
     pub(crate) time: time::State,
     pub(crate) kauth: kauth::State,
     pub(crate) sysctl: sysctl::State,
+    pub(crate) autoconf: autoconf::State,
     pub(crate) later: later::State,
     pub(crate) secmodel: secmodel::State,
     pub(crate) sleep: sleep::State,
@@ -63,6 +65,7 @@ impl State {
             time: time::State::default(),
             kauth: kauth::State::default(),
             sysctl: sysctl::State::default(),
+            autoconf: autoconf::State::default(),
             later: later::State::default(),
             secmodel: secmodel::State::default(),
             sleep: sleep::State::default(),
@@ -109,6 +112,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     ] {
         out.extend_from_slice(table);
     }
+    autoconf::exports(out);
     process::sized_exports(abi, out);
     pool::sized_exports(abi, out);
 }
