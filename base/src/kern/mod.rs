@@ -10,6 +10,7 @@ pub(crate) mod callout;
 pub(crate) mod condition;
 pub(crate) mod console;
 pub(crate) mod cred;
+pub(crate) mod devsw;
 pub(crate) mod dirhash;
 pub(crate) mod division;
 pub(crate) mod errno;
@@ -28,6 +29,7 @@ pub(crate) mod processor;
 pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod rbtree;
+pub(crate) mod registration;
 pub(crate) mod secmodel;
 pub(crate) mod sleep;
 pub(crate) mod string;
@@ -49,6 +51,8 @@ pub(crate) struct State {
     pub(crate) kauth: kauth::State,
     pub(crate) sysctl: sysctl::State,
     pub(crate) autoconf: autoconf::State,
+    pub(crate) devsw: devsw::State,
+    pub(crate) registration: registration::State,
     pub(crate) later: later::State,
     pub(crate) secmodel: secmodel::State,
     pub(crate) sleep: sleep::State,
@@ -66,6 +70,8 @@ impl State {
             kauth: kauth::State::default(),
             sysctl: sysctl::State::default(),
             autoconf: autoconf::State::default(),
+            devsw: devsw::State::default(),
+            registration: registration::State::default(),
             later: later::State::default(),
             secmodel: secmodel::State::default(),
             sleep: sleep::State::default(),
@@ -85,6 +91,8 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         callout::EXPORTS,
         condition::EXPORTS,
         console::EXPORTS,
+        registration::EXPORTS,
+        devsw::EXPORTS,
         cred::EXPORTS,
         dirhash::EXPORTS,
         division::EXPORTS,
