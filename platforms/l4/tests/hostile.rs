@@ -39,7 +39,7 @@ fn server(faults: &Arc<Faults>) -> Server {
     })
 }
 
-/// Numbers at which things change.
+/// Numbers at which things change. None is a length that the memory below could give and would spend seconds on.
 fn word(random: &Sequence) -> u64 {
     const EDGES: [u64; 24] = [
         0,
@@ -61,8 +61,8 @@ fn word(random: &Sequence) -> u64 {
         WINDOW as u64,
         WINDOW as u64 + 1,
         40 << 10,
-        1 << 31,
-        1 << 32,
+        (1 << 31) + 1,
+        (1 << 32) - 1,
         1 << 63,
         u64::MAX - 4095,
         u64::MAX,
