@@ -143,8 +143,12 @@ pub enum Problem {
     UndefinedLocal(SymbolIndex),
     /// An instruction that the relocation type does not belong to.
     Instruction(u32),
+    /// A lower half of an address without its upper half.
+    Pair,
     /// Sizes whose sum does not fit.
     TooLarge,
+    /// A section without which it is no module of its flavour.
+    NoSection(&'static str),
     /// No executable section with anything in it.
     NoText,
     /// The link set of modules does not hold exactly one pointer.
@@ -190,7 +194,9 @@ impl fmt::Display for Problem {
             Self::NoSymbol => f.write_str("relocation needs a symbol and names none"),
             Self::UndefinedLocal(index) => write!(f, "relocation against local symbol {}, which is not defined", index.0),
             Self::Instruction(word) => write!(f, "instruction {word:#010x} does not fit the relocation type"),
+            Self::Pair => f.write_str("no upper half where the relocation says it is"),
             Self::TooLarge => f.write_str("sizes add up to more than an address can hold"),
+            Self::NoSection(name) => write!(f, "no section {name}"),
             Self::NoText => f.write_str("no executable section"),
             Self::LinkSetSize { found, expected } => {
                 write!(f, "link set of modules has {found} bytes where one pointer of {expected} is needed")

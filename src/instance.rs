@@ -9,7 +9,7 @@ use crate::load::Linker;
 use crate::properties::Properties;
 use crate::registry::{Era, Error, Export, ExportTable, KernelVersion, State, place};
 use crate::rename::{ExemptRules, Namespace};
-use crate::resource::{Etfs, EtfsError, EtfsKind, Host, Placement, Window};
+use crate::resource::{Etfs, EtfsError, EtfsKind, Host, OpenFile, Placement, Window};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -298,7 +298,7 @@ impl Instance {
         self.etfs.lock().remove(key).map_err(|error| Error::Etfs { key: key.into(), error })
     }
 
-    /// Maps the host's directory `host_path` to the module path.
+    /// Maps the host's directory `host_path` to the module path; an empty path is the store's root.
     ///
     /// # Errors
     /// [`Error::Etfs`].
@@ -311,7 +311,15 @@ impl Instance {
     /// # Errors
     /// [`EtfsError`]; [`EtfsError::TooLarge`] beyond the limit.
     pub fn read_file(&self, path: &str, limit: u64) -> Result<Vec<u8>, EtfsError> {
+        self.open_file(path)?.read_all(limit)
+    }
+
+    /// Opens a file behind a mapping for reading.
+    ///
+    /// # Errors
+    /// [`EtfsError`].
+    pub fn open_file(&self, path: &str) -> Result<OpenFile, EtfsError> {
         let found = self.etfs.lock().find(path)?;
-        found.look(&*self.host.store)?.open(&self.host.store)?.read_all(limit)
+        found.look(&*self.host.store)?.open(&self.host.store)
     }
 }

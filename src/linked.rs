@@ -19,7 +19,7 @@ pub struct Linked {
     /// The memory.
     pub reservation: Reservation,
     text: Extent,
-    segments: [Extent; 3],
+    segments: [Extent; 5],
     sections: Places,
 }
 
@@ -106,7 +106,7 @@ impl Places {
 impl Linked {
     pub(crate) fn new(reservation: Reservation, plan: &Plan, image: &Image<'_>) -> Self {
         let text = Extent { offset: plan.segment(SegmentKind::Text).offset, len: plan.code_len() };
-        let segments = [SegmentKind::Text, SegmentKind::Rodata, SegmentKind::Data].map(|kind| plan.segment(kind));
+        let segments = SegmentKind::ALL.map(|kind| plan.segment(kind));
         Self { reservation, text, segments, sections: Places::of(plan, image) }
     }
 

@@ -7,10 +7,12 @@
 pub use crate::linked::{Linked, LinkedFunction, LinkedSymbol};
 
 use crate::address::{RunAddr, SectionIndex, SymbolIndex};
+use crate::arch::Machine;
 use crate::error::{Feature, LinkError, OutOfRange, Problem};
+use crate::flavour::{Flavour, Purpose};
 use crate::image::{Image, Section};
 use crate::plan::{Plan, Slots};
-use crate::relocate::{self, Cause, Context, Fault, Kind, Refusal, State, Target, Value};
+use crate::relocate::{self, Cause, Context, Fault, Refusal, State, Target, Value};
 use crate::rename::Namespace;
 use crate::resolve::{self, Import, Scope, SymbolKind};
 use crate::resource::{Memory, Placement, Request, Reservation, Segment};
@@ -32,15 +34,34 @@ pub struct Linker {
     pending: Vec<u32>,
     /// By section index: first relocation section that applies to it, and by relocation section: the next one for its target.
     chains: Vec<(u32, u32)>,
+    /// The symbol that stands for the table of contents.
+    toc_symbol: Option<u32>,
+    /// Distances of upper halves, of machines that split them.
+    pairs: Vec<(u64, i64)>,
+}
+
+/// How a module is linked.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// Whose conventions it follows.
+    pub flavour: Flavour,
+    /// Where its undefined symbols live.
+    pub namespace: &'a Namespace,
+    /// Where it has to lie.
+    pub placement: Placement,
+    /// What per-CPU data of Linux modules is addressed relative to; 0 if plainly.
+    pub per_cpu: u64,
 }
 
 /// What one link is made of.
 struct Job<'a> {
     image: &'a Image<'a>,
-    namespace: &'a Namespace,
+    options: Options<'a>,
     memory: &'a Arc<dyn Memory>,
-    placement: Placement,
 }
+
+/// Where per-CPU data of a Linux module is.
+const PER_CPU: &str = ".data..percpu";
 
 /// Why one pass did not finish.
 enum Stop {
@@ -67,10 +88,12 @@ impl Linker {
             wanted: Vec::new(),
             pending: Vec::new(),
             chains: Vec::new(),
+            toc_symbol: None,
+            pairs: Vec::new(),
         }
     }
 
-    /// Links `image` into memory reserved from `memory` at `placement`; undefined symbols are looked up in `scope` under
+    /// Links `image`, a NetBSD module, into memory reserved from `memory` at `placement`; undefined symbols are looked up in `scope` under
     /// their names in `namespace`. Nothing of the module is run. If it fails, nothing is left reserved.
     ///
     /// # Errors
@@ -85,8 +108,22 @@ impl Linker {
         memory: &Arc<dyn Memory>,
         placement: Placement,
     ) -> Result<Linked, LinkError> {
-        let job = Job { image, namespace, memory, placement };
-        resolve::imports(image, namespace, scope, &mut self.imports)?;
+        self.link_as(image, Options { flavour: Flavour::NetBsd, namespace, placement, per_cpu: 0 }, scope, memory)
+    }
+
+    /// Links `image` as `options` say; otherwise as [`link`](Self::link).
+    ///
+    /// # Errors
+    /// As [`link`](Self::link).
+    pub fn link_as(
+        &mut self,
+        image: &Image<'_>,
+        options: Options<'_>,
+        scope: &dyn Scope,
+        memory: &Arc<dyn Memory>,
+    ) -> Result<Linked, LinkError> {
+        let job = Job { image, options, memory };
+        self.toc_symbol = resolve::imports(image, options.flavour, options.namespace, scope, &mut self.imports)?;
         self.slots.clear();
         self.wanted.clear();
         match self.pass(&job, 0, false) {
@@ -94,7 +131,7 @@ impl Linker {
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Survey) => {}
         }
-        let table = self.survey(image);
+        let table = self.survey(image, options.flavour);
         match self.pass(&job, table, true) {
             Ok(linked) => Ok(linked),
             Err(Stop::Failed(error)) => Err(error),
@@ -105,15 +142,14 @@ impl Linker {
     /// One pass; `table` is the number of slots of the global offset table.
     fn pass(&mut self, job: &Job<'_>, table: usize, surveyed: bool) -> Result<Linked, Stop> {
         let image = job.image;
-        let machine = image.machine();
         let slots = Slots {
             stubs: self.far_imports(job),
-            stub_len: machine.far_stub_len(),
+            stub_len: stub_len(image),
             table,
             entry_len: image.format().pointer_size() as usize,
         };
-        self.plan.fill(image, job.memory.page_size(), slots, &self.wanted)?;
-        let request = Request { len: self.plan.region_len(), align: self.plan.region_align(), placement: job.placement };
+        self.plan.fill(image, job.options.flavour, job.memory.page_size(), slots, &self.wanted)?;
+        let request = Request { len: self.plan.region_len(), align: self.plan.region_align(), placement: job.options.placement };
         let host = |wanted| move |error| LinkError::Host { wanted, error };
         let mut reservation = Reservation::new(job.memory, &request).map_err(host("memory for the module"))?;
         let run = reservation.run();
@@ -126,10 +162,13 @@ impl Linker {
         let bytes = reservation.bytes_mut();
         self.bind_imports(job, bytes, run)?;
         self.copy(image, bytes);
-        self.relocate(job, bytes, run, surveyed)?;
+        let mut pairs = core::mem::take(&mut self.pairs);
+        let relocated = self.relocate(job, bytes, run, surveyed, &mut pairs);
+        self.pairs = pairs;
+        relocated?;
         self.fill_table(image, bytes);
 
-        let mut segments = heapless::Vec::<Segment, 3>::new();
+        let mut segments = heapless::Vec::<Segment, 5>::new();
         segments.extend(self.plan.protections());
         reservation.finalize(&segments).map_err(host("protection of the module"))?;
         Ok(Linked::new(reservation, &self.plan, image))
@@ -138,14 +177,16 @@ impl Linker {
     /// How many imports may need a stub: functions that are not in reach of every address the placement allows.
     fn far_imports(&self, job: &Job<'_>) -> usize {
         let machine = job.image.machine();
-        if machine.far_stub_len() == 0 {
+        if stub_len(job.image) == 0 {
             return 0;
         }
+        let always = stubs_always(job.image);
         let reach = machine.reach();
         let far = |import: &&Import| {
             import.resolved.kind == SymbolKind::Function
-                && match job.placement {
-                    Placement::Anywhere => image_is_wide(job.image),
+                && match job.options.placement {
+                    _ if always => true,
+                    Placement::Anywhere => reach.call != i64::MAX,
                     Placement::Within { first, last } => !reach.covers(first, last, import.resolved.value.get()),
                 }
         };
@@ -155,15 +196,23 @@ impl Linker {
     /// Gives the module's own symbols their addresses.
     fn evaluate(&mut self, job: &Job<'_>, run: RunAddr) {
         let plan = &self.plan;
-        resolve::definitions(job.image, &mut self.values, |index| {
-            plan.section(SectionIndex(index)).map(|planned| run.get() + planned.offset as u64)
+        let per_cpu = match job.options.per_cpu {
+            0 => None,
+            _ => job.image.section_by_name(PER_CPU).map(|section| section.index().0),
+        };
+        resolve::definitions(job.image, job.options.flavour, &mut self.values, |index| {
+            let base = run.get() + plan.section(SectionIndex(index))?.offset as u64;
+            Some(if per_cpu == Some(index) { base.wrapping_sub(job.options.per_cpu) } else { base })
         });
+        if let Some(value) = self.toc_symbol.and_then(|index| self.values.get_mut(index as usize)) {
+            *value = Value::known(toc(job.image, plan, run));
+        }
     }
 
     /// Gives imports their addresses, through a stub where a function is out of reach.
     fn bind_imports(&mut self, job: &Job<'_>, bytes: &mut [u8], run: RunAddr) -> Result<(), LinkError> {
         let (machine, wide) = (job.image.machine(), job.image.format().wide);
-        let reach = machine.reach();
+        let (reach, always) = (machine.reach(), stubs_always(job.image));
         let last = run.get() + (self.plan.region_len() as u64 - 1);
         let slots = self.plan.slots();
         let mut stubs = 0;
@@ -171,8 +220,9 @@ impl Linker {
             let Some(value) = self.values.get_mut(import.symbol as usize) else { continue };
             let target = import.resolved.value.get();
             let fits = wide || target <= u64::from(u32::MAX);
-            *value = Value { address: target, state: if fits { State::Known } else { State::TooWide } };
-            if import.resolved.kind != SymbolKind::Function || !fits || reach.covers(run.get(), last, target) {
+            *value = if fits { Value::known(target) } else { Value::none(State::TooWide) };
+            let near = !always && reach.covers(run.get(), last, target);
+            if import.resolved.kind != SymbolKind::Function || !fits || near {
                 continue;
             }
             if stubs == slots.stubs {
@@ -183,8 +233,13 @@ impl Linker {
             let at = RunAddr::new(run.get() + offset as u64);
             let Some(slot) = bytes.get_mut(offset..).and_then(|rest| rest.get_mut(..slots.stub_len)) else { continue };
             machine.write_stub(slot, at, target);
-            value.address = at.get();
             stubs += 1;
+            if always {
+                // Only calls go through it: whoever takes the address means the function itself.
+                value.stub = stubs as u32;
+            } else {
+                value.address = at.get();
+            }
         }
         Ok(())
     }
@@ -200,15 +255,35 @@ impl Linker {
         }
     }
 
-    fn relocate(&self, job: &Job<'_>, bytes: &mut [u8], run: RunAddr, surveyed: bool) -> Result<(), Stop> {
+    fn relocate(
+        &self,
+        job: &Job<'_>,
+        bytes: &mut [u8],
+        run: RunAddr,
+        surveyed: bool,
+        pairs: &mut Vec<(u64, i64)>,
+    ) -> Result<(), Stop> {
         let image = job.image;
-        let slot_base = run.get().wrapping_add(self.plan.table() as u64);
-        let context = Context { image, values: &self.values, slots: &self.slots, slot_base };
+        let at = |offset: usize| run.get().wrapping_add(offset as u64);
+        let context = Context {
+            image,
+            values: &self.values,
+            slots: &self.slots,
+            slot_base: at(self.plan.table()),
+            stub_base: at(self.plan.stubs()),
+            toc: if image.machine() == Machine::PowerPc64 { toc(image, &self.plan, run) } else { 0 },
+            pairs: &[],
+        };
         for section in image.sections() {
             let Some(target) = self.applies(image, &section) else { continue };
             let Some(planned) = self.plan.section(target.index()) else { continue };
             let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..planned.size)) else { continue };
-            let place = Target { bytes: place, run: run.get().wrapping_add(planned.offset as u64) };
+            let place = Target { bytes: place, run: at(planned.offset) };
+            let mut context = context;
+            if image.machine() == Machine::Riscv64 {
+                relocate::pairs(&context, &section, place.run, pairs);
+                context.pairs = pairs;
+            }
             if let Err(fault) = relocate::section(&context, section.data(), section.is_explicit(), place) {
                 let again = matches!(fault.cause, Cause::Slot | Cause::Symbol(State::Unloaded));
                 return Err(if again && !surveyed { Stop::Survey } else { Stop::Failed(explain(job, &section, &target, fault)) });
@@ -238,14 +313,14 @@ impl Linker {
     }
 
     /// Finds which sections loaded ones refer to and which symbols need a slot; gives the number of slots.
-    fn survey(&mut self, image: &Image<'_>) -> usize {
+    fn survey(&mut self, image: &Image<'_>, flavour: Flavour) -> usize {
         let machine = image.machine();
         let mut table = 0u32;
         self.slots.resize(image.symbol_count(), 0);
         self.wanted.resize(image.section_count(), false);
         self.chain(image);
         self.pending.clear();
-        self.pending.extend(image.sections().filter(Section::is_loadable).map(|section| section.index().0));
+        self.pending.extend(image.sections().filter(|section| asks(section, flavour)).map(|section| section.index().0));
         while let Some(index) = self.pending.pop() {
             let mut next = self.chains[index as usize].0;
             while next != 0 {
@@ -253,15 +328,15 @@ impl Linker {
                 next = self.chains[next as usize].1;
                 for relocation in relocations.iter().flat_map(Section::relocations) {
                     let Some(symbol) = image.raw_symbol(relocation.symbol) else { continue };
-                    if machine.kind(relocation.kind) == Kind::GotRelative32
+                    if machine.kind(relocation.kind).needs_slot()
                         && let Some(slot @ 0) = self.slots.get_mut(relocation.symbol.0 as usize)
                     {
                         table += 1;
                         *slot = table;
                     }
                     let crate::image::Definition::Section(home) = symbol.definition() else { continue };
-                    let loadable = image.section(home).is_some_and(|home| home.is_bits() && !home.is_loadable());
-                    if loadable && let Some(wanted @ false) = self.wanted.get_mut(home.0 as usize) {
+                    let waits = image.section(home).is_some_and(|home| home.is_bits() && !asks(&home, flavour));
+                    if waits && let Some(wanted @ false) = self.wanted.get_mut(home.0 as usize) {
                         *wanted = true;
                         self.pending.push(home.0);
                     }
@@ -286,8 +361,26 @@ impl Linker {
     }
 }
 
-fn image_is_wide(image: &Image<'_>) -> bool {
-    image.format().wide
+/// Base of the table of contents of a powerpc64 module.
+fn toc(image: &Image<'_>, plan: &Plan, run: RunAddr) -> u64 {
+    let start = |section: &Section<'_>| Some(run.get().wrapping_add(plan.section(section.index())?.offset as u64));
+    relocate::table_of_contents(image, start)
+}
+
+/// True if the section is loaded whether or not anything refers to it.
+fn asks(section: &Section<'_>, flavour: Flavour) -> bool {
+    section.is_loadable() && flavour.purpose(section.name()) != Purpose::Kernel
+}
+
+/// Bytes of a stub in `image`; 0 if none can be written for its form.
+fn stub_len(image: &Image<'_>) -> usize {
+    let machine = image.machine();
+    if image.format().order.big && machine != Machine::S390x { 0 } else { machine.far_stub_len() }
+}
+
+/// True if every call out of the module changes the table of contents, which takes a stub however near the function is.
+fn stubs_always(image: &Image<'_>) -> bool {
+    image.machine() == Machine::PowerPc64 && stub_len(image) != 0
 }
 
 /// The typed error of a relocation that could not be applied.
@@ -299,7 +392,7 @@ fn explain(job: &Job<'_>, section: &Section<'_>, target: &Section<'_>, fault: Fa
     };
     let record = section.place().entry(fault.entry);
     let place = target.place().at(relocation.offset);
-    let name = || resolve::described(image, job.namespace, relocation.symbol);
+    let name = || resolve::described(image, job.options.namespace, relocation.symbol);
     let boxed = || name().into_boxed_str();
     match fault.cause {
         Cause::SymbolIndex => LinkError::malformed(record, Problem::RelocationSymbol(relocation.symbol.0)),
@@ -318,6 +411,7 @@ fn explain(job: &Job<'_>, section: &Section<'_>, target: &Section<'_>, fault: Fa
                 LinkError::malformed(record, Problem::RelocationPlace { offset: relocation.offset, size: target.size() })
             }
             Refusal::Unknown => LinkError::unsupported(record.at(relocation.offset), Feature::Relocation(relocation.kind)),
+            Refusal::Pair => LinkError::malformed(record, Problem::Pair),
             Refusal::Instruction(word) => LinkError::malformed(place, Problem::Instruction(word)),
             Refusal::Range(value) => {
                 LinkError::OutOfRange(Box::new(OutOfRange { place, symbol: name(), relocation: relocation.kind, value }))

@@ -1,15 +1,19 @@
 //! Sections → segments, offsets, stub and table slots of one region.
 //!
 //! ```text
-//! text    sections with SHF_EXECINSTR, then far-call stubs      read, execute
-//! rodata  neither executable nor writable, then offset table    read
-//! data    the rest: writable                                    read, write
+//! text       sections with SHF_EXECINSTR, then far-call stubs      read, execute
+//! init text  those of them that are given back after the start     read, execute
+//! rodata     neither executable nor writable, then offset table    read
+//! data       the rest: writable                                    read, write
+//! init data  whatever else is given back after the start           read, write
 //! ```
 //! Each segment starts on a page; within it sections keep the order of their headers. Only sections that can matter are
-//! loaded: PROGBITS and NOBITS with SHF_ALLOC, and such without it if a relocation of a loaded section refers to them.
+//! loaded: PROGBITS and NOBITS with SHF_ALLOC, and such without it if a relocation of a loaded section refers to them. Sections
+//! that only the flavour's own kernel reads are loaded on the same terms as those without SHF_ALLOC.
 
 use crate::address::{SectionIndex, align_up};
 use crate::error::{LinkError, Place, Problem};
+use crate::flavour::{Flavour, Purpose};
 use crate::image::{Image, Section};
 use crate::resource::{Protection, Segment};
 use alloc::vec::Vec;
@@ -20,10 +24,38 @@ use core::fmt;
 pub enum SegmentKind {
     /// Code.
     Text,
+    /// Code that is given back once the module has started.
+    InitText,
     /// Constants.
     Rodata,
     /// Variables.
     Data,
+    /// Variables and constants that are given back once the module has started.
+    InitData,
+}
+
+impl SegmentKind {
+    /// All, in the order in which they lie in the region.
+    pub const ALL: [Self; 5] = [Self::Text, Self::InitText, Self::Rodata, Self::Data, Self::InitData];
+
+    /// Its name in listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::InitText => "init text",
+            Self::Rodata => "rodata",
+            Self::Data => "data",
+            Self::InitData => "init data",
+        }
+    }
+
+    const fn protection(self) -> Protection {
+        match self {
+            Self::Text | Self::InitText => Protection::ReadExecute,
+            Self::Rodata => Protection::Read,
+            Self::Data | Self::InitData => Protection::ReadWrite,
+        }
+    }
 }
 
 /// A part of a module's region.
@@ -64,9 +96,8 @@ pub struct Slots {
 pub struct Plan {
     /// By section index.
     sections: Vec<Option<Planned>>,
-    text: Extent,
-    rodata: Extent,
-    data: Extent,
+    /// By segment kind.
+    segments: [Extent; 5],
     /// Bytes of the text segment that are sections.
     code: usize,
     stubs: usize,
@@ -83,9 +114,7 @@ impl Plan {
         const EMPTY: Extent = Extent { offset: 0, len: 0 };
         Self {
             sections: Vec::new(),
-            text: EMPTY,
-            rodata: EMPTY,
-            data: EMPTY,
+            segments: [EMPTY; 5],
             code: 0,
             stubs: 0,
             table: 0,
@@ -96,60 +125,71 @@ impl Plan {
         }
     }
 
-    /// The plan of `image` for pages of `page` bytes (a power of two), without any slots.
+    /// The plan of `image`, a NetBSD module, for pages of `page` bytes (a power of two), without any slots.
     ///
     /// # Errors
     /// [`Malformed`](LinkError::Malformed) if sizes do not fit or nothing is executable.
     pub fn of(image: &Image<'_>, page: usize) -> Result<Self, LinkError> {
         let mut plan = Self::new();
-        plan.fill(image, page, Slots::default(), &[])?;
+        plan.fill(image, Flavour::NetBsd, page, Slots::default(), &[])?;
         Ok(plan)
     }
 
     /// Plans `image` anew. `wanted`, by section index, names sections to load although they do not ask for it.
-    pub(crate) fn fill(&mut self, image: &Image<'_>, page: usize, slots: Slots, wanted: &[bool]) -> Result<(), LinkError> {
+    pub(crate) fn fill(
+        &mut self,
+        image: &Image<'_>,
+        flavour: Flavour,
+        page: usize,
+        slots: Slots,
+        wanted: &[bool],
+    ) -> Result<(), LinkError> {
         self.sections.clear();
         self.sections.resize(image.section_count(), None);
-        let mut segments = [Growing::default(); 3];
+        let mut segments = [Growing::default(); 5];
         for section in image.sections() {
             let index = section.index().0 as usize;
-            if !section.is_loadable() && !wanted.get(index).is_some_and(|&wanted| wanted && section.is_bits()) {
+            if !section.is_bits() {
                 continue;
             }
-            let segment = segment_of(&section);
+            let purpose = if section.is_loadable() { flavour.purpose(section.name()) } else { Purpose::Kernel };
+            if purpose == Purpose::Kernel && !wanted.get(index).is_some_and(|&wanted| wanted) {
+                continue;
+            }
+            let segment = segment_of(&section, purpose);
             let too_large = || LinkError::malformed(section.place(), Problem::TooLarge);
             let (offset, size) = segments[segment as usize].add(section.size(), section.align()).ok_or_else(too_large)?;
             self.sections[index] = Some(Planned { segment, offset, size });
         }
-        let [text, rodata, data] = &mut segments;
-        if text.len == 0 {
+        self.code = segments[SegmentKind::Text as usize].len;
+        // A Linux module may consist of its start alone, or of constants.
+        if self.code == 0 && flavour == Flavour::NetBsd {
             return Err(LinkError::malformed(Place::FILE, Problem::NoText));
         }
-        self.code = text.len;
-        self.lay_out(text, rodata, data, page, slots).ok_or_else(|| LinkError::malformed(Place::FILE, Problem::TooLarge))
+        self.lay_out(&mut segments, page, slots).ok_or_else(|| LinkError::malformed(Place::FILE, Problem::TooLarge))
     }
 
-    fn lay_out(&mut self, text: &mut Growing, rodata: &mut Growing, data: &mut Growing, page: usize, slots: Slots) -> Option<()> {
-        let (stubs, _) = text.add_array(slots.stubs, slots.stub_len)?;
-        let (table, _) = rodata.add_array(slots.table, slots.entry_len)?;
-        self.text = Extent { offset: 0, len: text.len };
-        self.rodata = Extent { offset: align_up(text.len, page.max(rodata.align))?, len: rodata.len };
-        let end = self.rodata.offset.checked_add(rodata.len)?;
-        self.data = Extent { offset: align_up(end, page.max(data.align))?, len: data.len };
-        self.len = align_up(self.data.offset.checked_add(data.len)?, page)?;
+    fn lay_out(&mut self, segments: &mut [Growing; 5], page: usize, slots: Slots) -> Option<()> {
+        let (stubs, _) = segments[SegmentKind::Text as usize].add_array(slots.stubs, slots.stub_len)?;
+        let (table, _) = segments[SegmentKind::Rodata as usize].add_array(slots.table, slots.entry_len)?;
+        self.align = page;
+        let mut end = 0_usize;
+        for (segment, extent) in segments.iter().zip(&mut self.segments) {
+            // An empty segment costs nothing, and its offset is where it would begin.
+            let offset = align_up(end, page.max(segment.align))?;
+            *extent = Extent { offset, len: segment.len };
+            end = if segment.len == 0 { end } else { offset.checked_add(segment.len)? };
+            self.align = self.align.max(segment.align);
+        }
+        self.len = align_up(end.max(1), page)?;
         // A region has to be addressable both as working memory and where it runs.
         isize::try_from(self.len).ok()?;
         for planned in self.sections.iter_mut().flatten() {
-            planned.offset += match planned.segment {
-                SegmentKind::Text => self.text.offset,
-                SegmentKind::Rodata => self.rodata.offset,
-                SegmentKind::Data => self.data.offset,
-            };
+            planned.offset += self.segments[planned.segment as usize].offset;
         }
-        self.stubs = stubs;
-        self.table = self.rodata.offset + table;
+        self.stubs = self.segments[SegmentKind::Text as usize].offset + stubs;
+        self.table = self.segments[SegmentKind::Rodata as usize].offset + table;
         self.slots = slots;
-        self.align = page.max(text.align).max(rodata.align).max(data.align);
         self.page = page;
         Some(())
     }
@@ -170,11 +210,7 @@ impl Plan {
 
     /// The extent of a segment, slots included.
     pub fn segment(&self, kind: SegmentKind) -> Extent {
-        match kind {
-            SegmentKind::Text => self.text,
-            SegmentKind::Rodata => self.rodata,
-            SegmentKind::Data => self.data,
-        }
+        self.segments[kind as usize]
     }
 
     /// Bytes of the text segment that come from the file, padding between sections included.
@@ -209,7 +245,7 @@ impl Plan {
 
     /// The protections to ask for: none writable and executable, none empty.
     pub fn protections(&self) -> impl Iterator<Item = Segment> + '_ {
-        let all = [(self.text, Protection::ReadExecute), (self.rodata, Protection::Read), (self.data, Protection::ReadWrite)];
+        let all = SegmentKind::ALL.map(|kind| (self.segment(kind), kind.protection()));
         all.into_iter().filter(|(extent, _)| extent.len != 0).map(|(extent, protection)| Segment {
             offset: extent.offset,
             len: align_up(extent.len, self.page).unwrap_or(extent.len),
@@ -224,13 +260,13 @@ impl Plan {
 }
 
 /// Code wins over writable.
-fn segment_of(section: &Section<'_>) -> SegmentKind {
-    if section.is_executable() {
-        SegmentKind::Text
-    } else if section.is_writable() {
-        SegmentKind::Data
-    } else {
-        SegmentKind::Rodata
+fn segment_of(section: &Section<'_>, purpose: Purpose) -> SegmentKind {
+    match (purpose, section.is_executable()) {
+        (Purpose::Init, true) => SegmentKind::InitText,
+        (Purpose::Init, false) => SegmentKind::InitData,
+        (_, true) => SegmentKind::Text,
+        (_, false) if section.is_writable() => SegmentKind::Data,
+        (_, false) => SegmentKind::Rodata,
     }
 }
 
@@ -274,9 +310,12 @@ impl fmt::Display for Listing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.plan;
         writeln!(f, "region {:#x} bytes, align {:#x}", plan.len, plan.align)?;
-        for (kind, name) in [(SegmentKind::Text, "text"), (SegmentKind::Rodata, "rodata"), (SegmentKind::Data, "data")] {
+        for kind in SegmentKind::ALL {
             let extent = plan.segment(kind);
-            writeln!(f, "{name} {:#x} +{:#x}", extent.offset, extent.len)?;
+            if extent.len == 0 && matches!(kind, SegmentKind::InitText | SegmentKind::InitData) {
+                continue;
+            }
+            writeln!(f, "{} {:#x} +{:#x}", kind.name(), extent.offset, extent.len)?;
             for (index, planned) in plan.sections().filter(|(_, planned)| planned.segment == kind) {
                 let name = self.image.section(index).map_or("", |section| section.name());
                 writeln!(f, "  {:#x} +{:#x} {name}", planned.offset, planned.size)?;

@@ -5,9 +5,11 @@
 //! together.
 
 use crate::address::{RunAddr, SymbolIndex};
+use crate::arch::Machine;
 use crate::error::{LinkError, Missing};
-use crate::image::{Binding, Image};
-use crate::relocate::{State, Value};
+use crate::flavour::Flavour;
+use crate::image::{Binding, Definition, Image};
+use crate::relocate::{State, Value, is_table_of_contents, local_entry};
 use crate::rename::{Name, Namespace};
 use alloc::vec::Vec;
 use goblin::elf::{section_header as sh, sym};
@@ -52,15 +54,18 @@ pub(crate) struct Import {
     pub(crate) resolved: Resolved,
 }
 
-/// Resolves every undefined symbol of `image` into `imports`, in table order.
+/// Resolves every undefined symbol of `image` into `imports`, in table order. Gives the symbol that stands for the module's own
+/// table of contents, if it has one.
 pub(crate) fn imports(
     image: &Image<'_>,
+    flavour: Flavour,
     namespace: &Namespace,
     scope: &dyn Scope,
     imports: &mut Vec<Import>,
-) -> Result<(), LinkError> {
+) -> Result<Option<u32>, LinkError> {
     imports.clear();
-    let mut complete = true;
+    let has_table = image.machine() == Machine::PowerPc64;
+    let (mut complete, mut table) = (true, None);
     for (index, symbol) in image.raw_symbols().enumerate() {
         if u32::from(symbol.section) != sh::SHN_UNDEF || symbol.name == 0 || sym::st_bind(symbol.info) == sym::STB_LOCAL {
             continue;
@@ -69,27 +74,37 @@ pub(crate) fn imports(
         if raw.is_empty() {
             continue;
         }
+        if has_table && is_table_of_contents(raw, Definition::Undefined) {
+            table = Some(index as u32);
+            continue;
+        }
         match scope.lookup(namespace.name(symbol.is_global(), raw)) {
             Some(resolved) => imports.push(Import { symbol: index as u32, resolved }),
+            None if flavour.weak_is_zero() && symbol.is_weak() => {}
             None => complete = false,
         }
     }
-    if complete { Ok(()) } else { Err(missing(image, namespace, imports)) }
+    if complete { Ok(table) } else { Err(missing(image, flavour, namespace, imports)) }
 }
 
 /// Every undefined symbol that is not among `found`, each with the first place of a loaded section that wants it.
 #[cold]
-fn missing(image: &Image<'_>, namespace: &Namespace, found: &[Import]) -> LinkError {
+fn missing(image: &Image<'_>, flavour: Flavour, namespace: &Namespace, found: &[Import]) -> LinkError {
     let mut found = found.iter().peekable();
     // By symbol index: position in the list + 1.
     let mut positions = alloc::vec![0usize; image.symbol_count()];
     let mut list = Vec::new();
     for symbol in image.symbols() {
-        let undefined = symbol.definition == crate::image::Definition::Undefined;
+        let undefined = symbol.definition == Definition::Undefined;
         if !undefined || symbol.name.is_empty() || symbol.binding == Binding::Local {
             continue;
         }
         if found.next_if(|import| import.symbol == symbol.index.0).is_some() {
+            continue;
+        }
+        let has_table = image.machine() == Machine::PowerPc64;
+        let weak = flavour.weak_is_zero() && symbol.binding == Binding::Weak;
+        if weak || has_table && is_table_of_contents(symbol.name, symbol.definition) {
             continue;
         }
         let global = symbol.binding == Binding::Global;
@@ -125,19 +140,31 @@ pub(crate) fn state_of(info: u8) -> State {
 }
 
 /// The values of `image`'s own symbols; `base` gives the run address of a loaded section by its index.
-pub(crate) fn definitions(image: &Image<'_>, values: &mut Vec<Value>, mut base: impl FnMut(u32) -> Option<u64>) {
+pub(crate) fn definitions(
+    image: &Image<'_>,
+    flavour: Flavour,
+    values: &mut Vec<Value>,
+    mut base: impl FnMut(u32) -> Option<u64>,
+) {
     values.clear();
+    let has_entries = image.machine() == Machine::PowerPc64;
     values.extend(image.raw_symbols().map(|symbol| match u32::from(symbol.section) {
-        sh::SHN_UNDEF => Value { address: 0, state: State::Undefined },
-        sh::SHN_ABS => Value { address: symbol.value, state: State::Known },
-        sh::SHN_COMMON => Value { address: 0, state: State::Common },
+        sh::SHN_UNDEF if flavour.weak_is_zero() && symbol.is_weak() => Value::known(0),
+        sh::SHN_UNDEF => Value::none(State::Undefined),
+        sh::SHN_ABS => Value::known(symbol.value),
+        sh::SHN_COMMON => Value::none(State::Common),
         index => match base(index) {
-            Some(base) => Value { address: base.wrapping_add(symbol.value), state: state_of(symbol.info) },
-            None => Value { address: 0, state: State::Unloaded },
+            Some(base) => Value {
+                address: base.wrapping_add(symbol.value),
+                state: state_of(symbol.info),
+                entry: if has_entries { local_entry(symbol.other) } else { 0 },
+                stub: 0,
+            },
+            None => Value::none(State::Unloaded),
         },
     }));
     if let Some(null) = values.first_mut() {
-        *null = Value { address: 0, state: State::Null };
+        *null = Value::none(State::Null);
     }
 }
 

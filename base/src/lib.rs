@@ -15,11 +15,31 @@ extern crate std;
 
 pub mod abi;
 mod arch;
+mod arguments;
+mod change;
+mod device;
+mod directory;
+mod error;
 mod export;
+mod file;
 mod kern;
 mod kernel;
+mod mount_request;
+mod stat;
+#[cfg(test)]
+mod testing;
 mod trace;
 mod trap;
+mod usage;
 mod vfs;
 
+pub use arguments::{ArgumentError, MountArguments};
+pub use change::Change;
+pub use device::{Device, Label};
+pub use directory::DirectoryEntry;
+pub use error::{Errno, FileError, MountError};
+pub use file::File;
 pub use kernel::{Boot, Kernel};
+pub use mount_request::{MountRequest, MountStatus};
+pub use stat::{FileKind, Stat, Timestamp};
+pub use usage::Usage;

@@ -28,10 +28,7 @@ const fn trap(name: &'static str, reason: &'static str) -> Trap {
 }
 
 /// Every declared trap.
-pub static TRAPS: &[Trap] = &[
-    trap("kthread_create", THREADS),
-    trap("kthread_exit", THREADS),
-];
+pub static TRAPS: &[Trap] = &[trap("device_class", ROOT), trap("kthread_create", THREADS), trap("kthread_exit", THREADS)];
 
 /// Adds one export per trap.
 pub(crate) fn exports(out: &mut Vec<Export>) {

@@ -3,11 +3,11 @@
 use crate::output::{Output, Reported, json_line, output};
 use anyhow::Result;
 use clap::Args;
+use rumpload::KernelVersion;
 use rumpload::image::{Binding, Definition, Image, Section, Symbol, SymbolType};
 use rumpload::metadata::netbsd::Modinfo;
 use rumpload::registry::Era;
 use rumpload::rename::{ExemptRules, Namespace};
-use rumpload::KernelVersion;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -2,12 +2,17 @@
 //!
 //! Data goes to standard output, messages and progress to standard error; the exit status is 0 only on success.
 
+mod extract;
 mod files;
 mod inspect;
 mod link;
+mod listing;
+mod load;
 mod mount;
+mod mounts;
 mod options;
 mod output;
+mod server;
 mod walk;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +30,7 @@ struct Cli {
 enum Command {
     Inspect(inspect::Inspect),
     Link(link::Link),
+    Load(load::Load),
     Mount(mount::Mount),
 }
 
@@ -32,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Inspect(inspect) => inspect.run(),
         Command::Link(link) => link.run(),
+        Command::Load(load) => load.run(),
         Command::Mount(mount) => mount.run(),
     };
     match outcome {

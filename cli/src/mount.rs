@@ -1,5 +1,115 @@
-//! placeholder while the base's file interface is on its way
+//! `rumpload mount`: the whole story in this process, from an empty server to the bytes of a file.
+
+use crate::extract::extract;
+use crate::listing::{Form, attributes, list, mount_status, path_from};
+use crate::load::modstat;
+use crate::mounts::{Mounted, Mounts};
+use crate::output::{Output, output};
+use crate::walk;
+use anyhow::Result;
 use clap::Args;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Mount file systems out of stock modules, and look into them.
+///
+/// Data goes to standard output in this order: listings, attributes, contents, hashes, statistics. Without any of them the
+/// file system is mounted and unmounted again.
 #[derive(Debug, Args)]
-pub struct Mount {}
-impl Mount { pub fn run(&self) -> anyhow::Result<()> { anyhow::bail!("not yet") } }
+pub struct Mount {
+    #[command(flatten)]
+    mounts: Mounts,
+    /// List a directory.
+    #[arg(long, value_name = "PATH")]
+    ls: Vec<String>,
+    /// With --ls: attributes and targets of links too.
+    #[arg(short = 'l', long)]
+    long: bool,
+    /// All attributes of a file.
+    #[arg(long = "attributes", value_name = "PATH")]
+    attributes: Vec<String>,
+    /// Write the bytes of a file, and nothing else.
+    #[arg(long, value_name = "PATH")]
+    cat: Vec<String>,
+    /// Copy a file or tree out of the server.
+    #[arg(long, num_args = 2, value_names = ["PATH", "TO"])]
+    extract: Vec<PathBuf>,
+    /// One line per regular file: SHA-256, two blanks, path; sorted by path.
+    #[arg(long)]
+    walk: bool,
+    /// Read every regular file.
+    #[arg(long)]
+    read_all: bool,
+    /// Read them this often.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "read_all")]
+    repeat: u32,
+    /// What the file systems say about themselves, and the modules that are loaded.
+    #[arg(long)]
+    stat: bool,
+    /// How long each stage took, on standard error.
+    #[arg(long)]
+    time: bool,
+    /// Listings and module lists as lines of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Mount {
+    pub fn run(&self) -> Result<()> {
+        let mut mounted = self.mounts.mount()?;
+        let mut output = output();
+        let outcome = self.show(&mut mounted, &mut output);
+        // What was read before an error is data all the same.
+        output.flush()?;
+        outcome?;
+        mounted.unmount()?;
+        if self.time {
+            for (stage, time) in &mounted.times {
+                eprintln!("{stage}: {:.3} ms", time.as_secs_f64() * 1e3);
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&self, mounted: &mut Mounted, output: &mut Output) -> Result<()> {
+        let base = mounted.base;
+        let kernel = mounted.server.kernel.clone();
+        let form = match (self.json, self.long) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Long,
+            (false, false) => Form::Short,
+        };
+        for path in &self.ls {
+            list(&kernel, &path_from(base, path), form, output)?;
+        }
+        for path in &self.attributes {
+            attributes(&kernel, &path_from(base, path), output)?;
+        }
+        for path in &self.cat {
+            walk::read(&kernel, &path_from(base, path), |piece| Ok(output.write_all(piece)?))?;
+        }
+        for pair in self.extract.chunks_exact(2) {
+            extract(&kernel, &path_from(base, &pair[0].to_string_lossy()), &pair[1])?;
+        }
+        if self.walk {
+            let start = Instant::now();
+            walk::hashes(&kernel, base, output)?;
+            mounted.times.push(("walk".into(), start.elapsed()));
+        }
+        if self.read_all {
+            for _ in 0..self.repeat {
+                let start = Instant::now();
+                let (files, bytes) = walk::read_all(&kernel, base)?;
+                mounted.times.push((format!("read {files} files, {bytes} bytes"), start.elapsed()));
+            }
+        }
+        if self.stat {
+            for directory in &mounted.directories {
+                mount_status(&kernel.statvfs(directory)?, output)?;
+            }
+            modstat(&kernel.instance().stat()?, self.json, output)?;
+        }
+        Ok(())
+    }
+}

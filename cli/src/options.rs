@@ -16,11 +16,13 @@ pub struct Options {
     pub names: Vec<String>,
     /// Directory of the mount below, for layered types.
     pub target: Option<String>,
+    /// Whether changes are refused; by default if there is an image.
+    pub read_only: Option<bool>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sector: 512, floppy: false, fields: Vec::new(), names: Vec::new(), target: None }
+        Self { sector: 512, floppy: false, fields: Vec::new(), names: Vec::new(), target: None, read_only: None }
     }
 }
 
@@ -31,7 +33,11 @@ impl FromStr for Options {
         let mut options = Self::default();
         for item in text.split(',').filter(|item| !item.is_empty()) {
             let Some((key, value)) = item.split_once('=') else {
-                options.names.push(item.to_owned());
+                match item {
+                    "ro" => options.read_only = Some(true),
+                    "rw" => options.read_only = Some(false),
+                    _ => options.names.push(item.to_owned()),
+                }
                 continue;
             };
             match key {
@@ -76,7 +82,8 @@ mod tests {
 
     #[test]
     fn pairs_and_names() {
-        let options: Options = "sector=2048,norrip,mask=0777,flags=0x20,label=floppy,endian=pdp,gmtoff=-60".parse().expect("valid");
+        let options: Options =
+            "sector=2048,norrip,mask=0777,flags=0x20,label=floppy,endian=pdp,gmtoff=-60".parse().expect("valid");
         assert_eq!((options.sector, options.floppy), (2048, true));
         assert_eq!(options.names, ["norrip"]);
         let fields: Vec<(&str, u64)> = options.fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();

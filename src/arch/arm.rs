@@ -26,6 +26,12 @@ impl Arch for Arm {
     }
 }
 
+/// `ldr pc, [pc, #-4]`, then the target, in little-endian data.
+pub(super) fn write_stub(out: &mut [u8], target: u64) {
+    out[..4].copy_from_slice(&0xe51f_f004_u32.to_le_bytes());
+    out[4..8].copy_from_slice(&(target as u32).to_le_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,6 +48,9 @@ pub enum Machine {
 pub(crate) trait Arch {
     /// The meaning of relocation type `number`.
     fn kind(number: u32) -> Kind;
+
+    /// True if numbers are measured from a table of contents.
+    const TABLE: bool = false;
 }
 
 /// ELF number of the 486, which i386 loaders accept too.
@@ -158,29 +161,29 @@ impl Machine {
         }
     }
 
-    /// Bytes of a slot that holds either kind of stub, a multiple of 16; 0 if the machine has no stubs here.
+    /// Bytes of a slot that holds either kind of stub, a multiple of 16.
     pub const fn stub_len(self) -> usize {
         match self {
             Self::X86_64 | Self::Riscv64 => 32,
-            Self::X86 | Self::Aarch64 | Self::S390x => 16,
-            Self::Arm | Self::PowerPc64 => 0,
+            Self::X86 | Self::Aarch64 | Self::S390x | Self::Arm => 16,
+            Self::PowerPc64 => 32,
         }
     }
 
     /// Bytes of a slot for [`write_stub`](Self::write_stub) alone: what a call out of reach costs inside a module.
     pub(crate) const fn far_stub_len(self) -> usize {
         match self {
-            Self::X86_64 | Self::X86 | Self::Aarch64 | Self::S390x => 16,
-            Self::Riscv64 => 32,
-            Self::Arm | Self::PowerPc64 => 0,
+            Self::X86_64 | Self::X86 | Self::Aarch64 | Self::S390x | Self::Arm => 16,
+            Self::Riscv64 | Self::PowerPc64 => 32,
         }
     }
 
     /// Writes a jump to `target`, which may be anywhere, into `out` (16 to [`stub_len`](Self::stub_len) bytes that will run at `at`).
-    /// Arguments, return address and every register that carries either are kept.
+    /// Arguments, return address and every register that carries either are kept. On powerpc64 the target is a global entry, and
+    /// the table of contents is saved where the caller restores it from. For the little-endian form of machines that have two.
     ///
     /// # Panics
-    /// If `out` is shorter than a slot, or the machine has no stubs.
+    /// If `out` is shorter than a slot.
     pub fn write_stub(self, out: &mut [u8], at: RunAddr, target: u64) {
         match self {
             Self::X86_64 => x86_64::write_stub(out, target),
@@ -188,7 +191,8 @@ impl Machine {
             Self::Aarch64 => aarch64::write_stub(out, target),
             Self::Riscv64 => riscv64::write_stub(out, target),
             Self::S390x => s390x::write_stub(out, target),
-            Self::Arm | Self::PowerPc64 => panic!("no stubs for {self}"),
+            Self::Arm => arm::write_stub(out, target),
+            Self::PowerPc64 => powerpc64::write_stub(out, target),
         }
     }
 

@@ -1,4 +1,4 @@
-//! 64-bit RISC-V (psABI). Code that addresses data relative to the program counter in two instructions is not linked yet.
+//! 64-bit RISC-V (psABI).
 
 use super::Arch;
 use crate::relocate::{Change, Field, Kind};
@@ -6,6 +6,10 @@ use goblin::elf::reloc::*;
 
 /// riscv64.
 pub(crate) struct Riscv64;
+
+/// Newer than goblin's list.
+const R_RISCV_SET_ULEB128: u32 = 60;
+const R_RISCV_SUB_ULEB128: u32 = 61;
 
 impl Arch for Riscv64 {
     fn kind(number: u32) -> Kind {
@@ -21,6 +25,15 @@ impl Arch for Riscv64 {
             R_RISCV_BRANCH => Kind::Instruction(Field::RiscvBranch),
             R_RISCV_JAL => Kind::Instruction(Field::RiscvJump),
             R_RISCV_CALL | R_RISCV_CALL_PLT => Kind::Instruction(Field::RiscvCall),
+            R_RISCV_PCREL_HI20 => Kind::Instruction(Field::RiscvRelativeHigh20),
+            R_RISCV_PCREL_LO12_I => Kind::Instruction(Field::RiscvRelativeLow12Load),
+            R_RISCV_PCREL_LO12_S => Kind::Instruction(Field::RiscvRelativeLow12Store),
+            R_RISCV_GOT_HI20 => Kind::Instruction(Field::RiscvGotHigh20),
+            R_RISCV_ALIGN => Kind::Instruction(Field::RiscvAlign),
+            R_RISCV_RVC_BRANCH => Kind::Instruction(Field::RiscvShortBranch),
+            R_RISCV_RVC_JUMP => Kind::Instruction(Field::RiscvShortJump),
+            R_RISCV_SET_ULEB128 => Kind::Instruction(Field::RiscvLeb { change: Change::Set }),
+            R_RISCV_SUB_ULEB128 => Kind::Instruction(Field::RiscvLeb { change: Change::Subtract }),
             R_RISCV_HI20 => Kind::Instruction(Field::RiscvHigh20),
             R_RISCV_LO12_I => Kind::Instruction(Field::RiscvLow12Load),
             R_RISCV_LO12_S => Kind::Instruction(Field::RiscvLow12Store),
@@ -56,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn split_pc_relative_addresses_are_refused() {
-        for number in [R_RISCV_PCREL_HI20, R_RISCV_PCREL_LO12_I, R_RISCV_GOT_HI20, R_RISCV_ALIGN] {
+    fn thread_local_types_are_refused() {
+        for number in [R_RISCV_TLS_GOT_HI20, R_RISCV_TLS_GD_HI20, R_RISCV_TPREL_HI20] {
             assert_eq!(Riscv64::kind(number), Kind::Unknown);
         }
         assert_eq!(Riscv64::kind(R_RISCV_CALL), Kind::Instruction(Field::RiscvCall));

@@ -23,6 +23,7 @@ impl Arch for S390x {
             19 | 20 => Kind::HalfwordRelative32,
             22 => Kind::Word64,
             23 => Kind::Relative64,
+            26 => Kind::GotHalfwordRelative32,
             _ => Kind::Unknown,
         }
     }
@@ -47,6 +48,6 @@ mod tests {
         assert_eq!(S390x::kind(17), Kind::HalfwordRelative16);
         assert_eq!(S390x::kind(18), Kind::HalfwordRelative16);
         assert_eq!(S390x::kind(4), Kind::Word32Either);
-        assert_eq!(S390x::kind(26), Kind::Unknown);
+        assert_eq!(S390x::kind(26), Kind::GotHalfwordRelative32);
     }
 }

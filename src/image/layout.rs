@@ -74,6 +74,7 @@ pub(crate) struct SectionHeader {
 pub(crate) struct RawSymbol {
     pub(crate) name: u32,
     pub(crate) info: u8,
+    pub(crate) other: u8,
     pub(crate) section: u16,
     pub(crate) value: u64,
     pub(crate) size: u64,
@@ -160,6 +161,7 @@ impl Format {
             RawSymbol {
                 name: order.u32(record, 0),
                 info: record[4],
+                other: record[5],
                 section: order.u16(record, 6),
                 value: order.u64(record, 8),
                 size: order.u64(record, 16),
@@ -170,6 +172,7 @@ impl Format {
                 value: u64::from(order.u32(record, 4)),
                 size: u64::from(order.u32(record, 8)),
                 info: record[12],
+                other: record[13],
                 section: order.u16(record, 14),
             }
         }

@@ -1,5 +1,6 @@
 //! What a module says of itself, by flavour; read from the file, nothing is run.
 
+pub mod linux;
 pub mod netbsd;
 
 pub use netbsd::Modinfo;

@@ -10,7 +10,7 @@ use crate::image::{Definition, Image, Section};
 use core::ffi::CStr;
 
 /// The section with the pointers to module records.
-const LINK_SET: &str = "link_set_modules";
+pub(crate) const LINK_SET: &str = "link_set_modules";
 
 /// The record of a module, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

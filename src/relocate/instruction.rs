@@ -46,6 +46,25 @@ pub(crate) enum Field {
     RiscvJump,
     /// RISC-V AUIPC + JALR: distance, 20 + 12 bits.
     RiscvCall,
+    /// RISC-V AUIPC: high 20 bits of a distance, rounded for a signed low part.
+    RiscvRelativeHigh20,
+    /// As [`RiscvRelativeHigh20`](Self::RiscvRelativeHigh20), to the symbol's slot in the global offset table.
+    RiscvGotHigh20,
+    /// RISC-V immediate of loads and ADDI: low 12 bits of the distance of the AUIPC that the symbol labels.
+    RiscvRelativeLow12Load,
+    /// RISC-V immediate of stores: likewise.
+    RiscvRelativeLow12Store,
+    /// RISC-V compressed branches: distance, 8 bits of half-words.
+    RiscvShortBranch,
+    /// RISC-V compressed jumps: distance, 11 bits of half-words.
+    RiscvShortJump,
+    /// RISC-V: padding that a linker would shorten to a multiple of a power of two.
+    RiscvAlign,
+    /// RISC-V: changes a ULEB128 number and keeps its length.
+    RiscvLeb {
+        /// What happens to the number.
+        change: Change,
+    },
     /// RISC-V LUI: high 20 bits of an address, rounded for a signed low part.
     RiscvHigh20,
     /// RISC-V immediate of loads and ADDI: low 12 bits of an address.
@@ -66,11 +85,20 @@ pub(crate) enum Field {
     },
     /// powerpc: 16 bits of an address or distance.
     PowerHalf {
-        /// True for S + A - P.
-        relative: bool,
+        /// What the distance is measured from.
+        from: From,
         /// Which half.
         half: Half,
     },
+    /// powerpc: as [`PowerHalf`](Self::PowerHalf), of an instruction that keeps its lowest two bits.
+    PowerScaledHalf {
+        /// What the distance is measured from.
+        from: From,
+        /// Which half.
+        half: Half,
+    },
+    /// powerpc64 ELFv2 B, BL: distance in words, 24 bits, to the local entry or through a stub.
+    PowerCall,
 }
 
 /// What a RISC-V number relocation does.
@@ -84,6 +112,17 @@ pub(crate) enum Change {
     Set,
 }
 
+/// What a number of powerpc is measured from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// 0: S + A.
+    Zero,
+    /// The place: S + A - P.
+    Place,
+    /// The table of contents: S + A - TOC.
+    Table,
+}
+
 /// A half of a 32-bit number on powerpc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Half {
@@ -95,6 +134,16 @@ pub(crate) enum Half {
     High,
     /// The high one, rounded for a signed low one.
     HighAdjusted,
+    /// The same; the number must fit in 32 bits.
+    HighChecked,
+}
+
+impl Field {
+    /// True if what stands for S is not simply the address of the symbol.
+    #[inline(always)]
+    pub(crate) const fn is_indirect(self) -> bool {
+        matches!(self, Self::PowerCall | Self::RiscvGotHigh20 | Self::RiscvRelativeLow12Load | Self::RiscvRelativeLow12Store)
+    }
 }
 
 /// True if `value` is a signed number of `bits` bits.
@@ -102,7 +151,7 @@ fn signed(value: i64, bits: u32) -> bool {
     value >> (bits - 1) == 0 || value >> (bits - 1) == -1
 }
 
-fn read32(order: Order, target: &[u8], at: usize) -> Result<u32, Refusal> {
+pub(super) fn read32(order: Order, target: &[u8], at: usize) -> Result<u32, Refusal> {
     let bytes = target.get(at..).and_then(<[u8]>::first_chunk::<4>).ok_or(Refusal::Place)?;
     Ok(order.u32(bytes, 0))
 }
@@ -199,16 +248,51 @@ pub(super) fn apply(
             patch(CODE, target, at, 0xffff_f000, rounded as u32)?;
             patch(CODE, target, second, 0xfff0_0000, (relative as u32) << 20)
         }
+        Field::RiscvRelativeHigh20 | Field::RiscvGotHigh20 => {
+            let rounded = relative.wrapping_add(0x800);
+            range(signed(rounded, 32), relative)?;
+            patch(CODE, target, at, 0xffff_f000, rounded as u32)
+        }
+        // S is the distance itself here.
+        Field::RiscvRelativeLow12Load => patch(CODE, target, at, 0xfff0_0000, (with.symbol as u32) << 20),
+        Field::RiscvRelativeLow12Store => patch(CODE, target, at, 0xfe00_0f80, store_bits(with.symbol as u32)),
+        Field::RiscvShortBranch => {
+            range(relative & 1 == 0 && signed(relative, 9), relative)?;
+            let value = relative as u16;
+            let bits = (value >> 8 & 1) << 12
+                | (value >> 3 & 3) << 10
+                | (value >> 6 & 3) << 5
+                | (value >> 1 & 3) << 3
+                | (value >> 5 & 1) << 2;
+            patch16(target, at, 0x1c7c, bits)
+        }
+        Field::RiscvShortJump => {
+            range(relative & 1 == 0 && signed(relative, 12), relative)?;
+            let value = relative as u16;
+            let bits = (value >> 11 & 1) << 12
+                | (value >> 4 & 1) << 11
+                | (value >> 8 & 3) << 9
+                | (value >> 10 & 1) << 8
+                | (value >> 6 & 1) << 7
+                | (value >> 7 & 1) << 6
+                | (value >> 1 & 7) << 3
+                | (value >> 5 & 1) << 2;
+            patch16(target, at, 0x1ffc, bits)
+        }
+        // The padding is as long as the worst case; what follows has to be aligned as the assembler left it.
+        Field::RiscvAlign => {
+            let padding = with.addend as u64;
+            let align = padding.checked_add(1).and_then(u64::checked_next_power_of_two).ok_or(Refusal::Range(with.addend))?;
+            range(with.place.wrapping_add(padding) % align == 0, with.addend)
+        }
+        Field::RiscvLeb { change } => leb(target, at, change, absolute),
         Field::RiscvHigh20 => {
             let rounded = (absolute as i64).wrapping_add(0x800);
             range(signed(rounded, 32), absolute as i64)?;
             patch(CODE, target, at, 0xffff_f000, rounded as u32)
         }
         Field::RiscvLow12Load => patch(CODE, target, at, 0xfff0_0000, (absolute as u32) << 20),
-        Field::RiscvLow12Store => {
-            let value = absolute as u32;
-            patch(CODE, target, at, 0xfe00_0f80, (value >> 5 & 0x7f) << 25 | (value & 0x1f) << 7)
-        }
+        Field::RiscvLow12Store => patch(CODE, target, at, 0xfe00_0f80, store_bits(absolute as u32)),
         Field::RiscvNumber { log, change } => number(target, at, 1 << log, change, absolute),
         Field::RiscvSix { change } => {
             let place = target.get_mut(at).ok_or(Refusal::Place)?;
@@ -216,20 +300,83 @@ pub(super) fn apply(
             *place = *place & 0xc0 | new & 0x3f;
             Ok(())
         }
-        Field::PowerHalf { relative: distance, half } => {
-            let value = if distance { relative } else { absolute as i64 };
-            let bits = match half {
-                Half::Whole => {
-                    range(signed(value, 16), value)?;
-                    value
-                }
-                Half::Low => value,
-                Half::High => value >> 16,
-                Half::HighAdjusted => value.wrapping_add(0x8000) >> 16,
-            } as u16;
+        Field::PowerHalf { from, half } => {
+            let bits = half.of(from.measure(absolute, relative, with))?;
             store(target, at, if order.big { bits.to_be_bytes() } else { bits.to_le_bytes() })
         }
+        Field::PowerScaledHalf { from, half } => {
+            let value = from.measure(absolute, relative, with);
+            range(value & 3 == 0, value)?;
+            let bits = half.of(value)?;
+            let bytes = target.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<2>).ok_or(Refusal::Place)?;
+            let old = order.u16(bytes, 0);
+            let new = old & 3 | bits & !3;
+            *bytes = if order.big { new.to_be_bytes() } else { new.to_le_bytes() };
+            Ok(())
+        }
+        Field::PowerCall => {
+            range(relative & 3 == 0 && signed(relative, 26), relative)?;
+            patch(order, target, at, 0x03ff_fffc, relative as u32)
+        }
     }
+}
+
+impl From {
+    fn measure(self, absolute: u64, relative: i64, with: Operands) -> i64 {
+        match self {
+            Self::Zero => absolute as i64,
+            Self::Place => relative,
+            Self::Table => absolute.wrapping_sub(with.base) as i64,
+        }
+    }
+}
+
+impl Half {
+    fn of(self, value: i64) -> Result<u16, Refusal> {
+        Ok(match self {
+            Self::Whole => i16::try_from(value).map_err(|_| Refusal::Range(value))? as u16,
+            Self::Low => value as u16,
+            Self::High => (value >> 16) as u16,
+            Self::HighAdjusted => (value.wrapping_add(0x8000) >> 16) as u16,
+            Self::HighChecked => {
+                let high = value.wrapping_add(0x8000) >> 16;
+                i16::try_from(high).map_err(|_| Refusal::Range(value))? as u16
+            }
+        })
+    }
+}
+
+/// The immediate of a RISC-V store.
+fn store_bits(value: u32) -> u32 {
+    (value >> 5 & 0x7f) << 25 | (value & 0x1f) << 7
+}
+
+/// Replaces the bits of `mask` of a compressed instruction.
+fn patch16(target: &mut [u8], at: usize, mask: u16, bits: u16) -> Result<(), Refusal> {
+    let place = target.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<2>).ok_or(Refusal::Place)?;
+    let word = u16::from_le_bytes(*place);
+    *place = (word & !mask | bits & mask).to_le_bytes();
+    Ok(())
+}
+
+/// Changes a ULEB128 number in place; its length stays.
+fn leb(target: &mut [u8], at: usize, change: Change, operand: u64) -> Result<(), Refusal> {
+    let rest = target.get_mut(at..).ok_or(Refusal::Place)?;
+    let len = rest.iter().take(10).position(|byte| byte & 0x80 == 0).ok_or(Refusal::Place)? + 1;
+    let bits = |index: usize| 7 * index as u32;
+    let old = rest[..len]
+        .iter()
+        .enumerate()
+        .fold(0_u64, |value, (index, &byte)| value | u64::from(byte & 0x7f).checked_shl(bits(index)).unwrap_or(0));
+    let new = change.of(old, operand);
+    if bits(len) < 64 && new >> bits(len) != 0 {
+        return Err(Refusal::Range(new as i64));
+    }
+    for (index, byte) in rest[..len].iter_mut().enumerate() {
+        let more = if index + 1 < len { 0x80 } else { 0 };
+        *byte = (new.checked_shr(bits(index)).unwrap_or(0) & 0x7f) as u8 | more;
+    }
+    Ok(())
 }
 
 /// The split immediate of ADR and ADRP.
@@ -333,7 +480,7 @@ mod tests {
     fn powerpc_halves() {
         let half = |half, value: u64| {
             let mut bytes = [0; 2];
-            let field = Field::PowerHalf { relative: false, half };
+            let field = Field::PowerHalf { from: From::Zero, half };
             let with = Operands { symbol: value, addend: 0, place: 0, base: 0 };
             apply_kind(Kind::Instruction(field), Order { big: true }, &mut bytes, 0, with).map(|()| u16::from_be_bytes(bytes))
         };

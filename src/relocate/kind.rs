@@ -49,8 +49,12 @@ pub(crate) enum Kind {
     Base64,
     /// 32 bits: B + A.
     Base32,
+    /// 64 bits: base of the table of contents + A.
+    TableBase64,
     /// 32 bits, signed: G + A - P.
     GotRelative32,
+    /// 32 bits, signed, in half-words: (G + A - P) / 2.
+    GotHalfwordRelative32,
     /// 32 bits, unsigned: size of the symbol + A.
     Size32,
     /// 64 bits: size of the symbol + A.
@@ -60,9 +64,24 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// True if the symbol needs a slot in the global offset table.
+    pub(crate) const fn needs_slot(self) -> bool {
+        matches!(self, Self::GotRelative32 | Self::GotHalfwordRelative32 | Self::Instruction(Field::RiscvGotHigh20))
+    }
+
+    /// True if what stands for S is not simply the address of the symbol.
+    #[inline(always)]
+    pub(crate) const fn is_indirect(self) -> bool {
+        match self {
+            Self::GotRelative32 | Self::GotHalfwordRelative32 | Self::Size32 | Self::Size64 => true,
+            Self::Instruction(field) => field.is_indirect(),
+            _ => false,
+        }
+    }
+
     /// True if the result depends on a symbol.
     pub(crate) const fn needs_symbol(self) -> bool {
-        !matches!(self, Self::None | Self::Base64 | Self::Base32)
+        !matches!(self, Self::None | Self::Base64 | Self::Base32 | Self::TableBase64 | Self::Instruction(Field::RiscvAlign))
     }
 
     /// True if it is the plain pointer of a machine whose addresses are `wide`.
@@ -79,7 +98,7 @@ impl Kind {
     pub(crate) fn addend_in_place(self, order: Order, target: &[u8], at: usize) -> Option<i64> {
         Some(match self {
             Self::None | Self::Symbol64 | Self::Symbol32 => 0,
-            Self::Word64 | Self::Relative64 | Self::Base64 | Self::Size64 => {
+            Self::Word64 | Self::Relative64 | Self::Base64 | Self::TableBase64 | Self::Size64 => {
                 order.u64(target.get(at..)?.first_chunk::<8>()?, 0) as i64
             }
             Self::Word32
@@ -94,7 +113,9 @@ impl Kind {
             Self::Word16 | Self::Relative16 => i64::from(order.u16(target.get(at..)?.first_chunk::<2>()?, 0) as i16),
             Self::Word8 | Self::Relative8 => i64::from(*target.get(at)? as i8),
             Self::HalfwordRelative16 => i64::from(order.u16(target.get(at..)?.first_chunk::<2>()?, 0) as i16) << 1,
-            Self::HalfwordRelative32 => i64::from(order.u32(target.get(at..)?.first_chunk::<4>()?, 0) as i32) << 1,
+            Self::HalfwordRelative32 | Self::GotHalfwordRelative32 => {
+                i64::from(order.u32(target.get(at..)?.first_chunk::<4>()?, 0) as i32) << 1
+            }
             Self::Instruction(field) => return instruction::addend(field, order, target, at),
             Self::Unknown => return None,
         })
@@ -110,6 +131,8 @@ pub(crate) enum Refusal {
     Range(i64),
     /// The instruction at the place is none that has such a field.
     Instruction(u32),
+    /// It needs another relocation, at the place its symbol labels, and there is none.
+    Pair,
     /// The type is not implemented.
     Unknown,
 }
@@ -123,7 +146,7 @@ pub(crate) struct Operands {
     pub(crate) addend: i64,
     /// P.
     pub(crate) place: u64,
-    /// B.
+    /// B, or the base of the table of contents where the machine has one.
     pub(crate) base: u64,
 }
 
@@ -201,7 +224,7 @@ pub(crate) fn apply(kind: Kind, order: Order, target: &mut [u8], at: usize, with
             (0, Ok(value)) => store16(order, target, at, value as u16),
             _ => Err(Refusal::Range(relative)),
         },
-        Kind::HalfwordRelative32 => match (relative & 1, i32::try_from(relative >> 1)) {
+        Kind::HalfwordRelative32 | Kind::GotHalfwordRelative32 => match (relative & 1, i32::try_from(relative >> 1)) {
             (0, Ok(value)) => store32(order, target, at, value as u32),
             _ => Err(Refusal::Range(relative)),
         },
@@ -210,7 +233,7 @@ pub(crate) fn apply(kind: Kind, order: Order, target: &mut [u8], at: usize, with
             Ok(value) => store32(order, target, at, value),
             Err(_) => Err(Refusal::Range(with.symbol as i64)),
         },
-        Kind::Base64 => store64(order, target, at, based),
+        Kind::Base64 | Kind::TableBase64 => store64(order, target, at, based),
         Kind::Base32 => store32(order, target, at, based as u32),
         Kind::Instruction(field) => instruction::apply(field, order, target, at, absolute, relative, with),
         Kind::Unknown => Err(Refusal::Unknown),

@@ -4,15 +4,16 @@
 //! Results are written into *working* memory and computed for *run* addresses. The records of a section are streamed once;
 //! their symbol index and their place are checked here, at their only use.
 
+mod indirect;
 mod instruction;
 mod kind;
 
-pub(crate) use instruction::{Change, Field, Half};
+pub(crate) use indirect::{is_table_of_contents, local_entry, pairs, table_of_contents};
+pub(crate) use instruction::{Change, Field, From, Half};
 pub(crate) use kind::{Kind, Operands, Refusal, apply};
 
-use crate::address::SymbolIndex;
 use crate::arch::{Aarch64, Arch, Arm, Machine, PowerPc64, Riscv64, S390x, X86, X86_64};
-use crate::image::{Format, Image, Order, RawSymbol};
+use crate::image::{Format, Image, Order};
 
 /// What is known of a symbol when relocations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,22 @@ pub(crate) struct Value {
     /// S, if the state is [`State::Known`].
     pub(crate) address: u64,
     pub(crate) state: State,
+    /// Bytes from here to where calls from within the module enter (powerpc64).
+    pub(crate) entry: u8,
+    /// Slot of the stub through which calls go + 1, or 0 (powerpc64).
+    pub(crate) stub: u32,
+}
+
+impl Value {
+    /// A symbol at `address`.
+    pub(crate) const fn known(address: u64) -> Self {
+        Self { address, state: State::Known, entry: 0, stub: 0 }
+    }
+
+    /// A symbol without an address.
+    pub(crate) const fn none(state: State) -> Self {
+        Self { address: 0, state, entry: 0, stub: 0 }
+    }
 }
 
 /// Why the records of a section could not all be applied.
@@ -65,6 +82,7 @@ pub(crate) enum Cause {
 }
 
 /// Everything that stays the same for all sections of a module.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) image: &'a Image<'a>,
     /// By symbol index; as long as the symbol table.
@@ -73,6 +91,12 @@ pub(crate) struct Context<'a> {
     pub(crate) slots: &'a [u32],
     /// Run address of slot 0.
     pub(crate) slot_base: u64,
+    /// Run address of the first stub.
+    pub(crate) stub_base: u64,
+    /// Base of the table of contents (powerpc64).
+    pub(crate) toc: u64,
+    /// Distances that upper halves refer to, by offset in the section, ascending (riscv64).
+    pub(crate) pairs: &'a [(u64, i64)],
 }
 
 /// One section to relocate.
@@ -138,10 +162,10 @@ fn stream<A: Arch, const WIDE: bool, const BIG: bool, const EXPLICIT: bool>(
         let Ok(at) = usize::try_from(relocation.offset) else {
             return fault(Cause::Refused(Refusal::Place));
         };
-        if let Kind::GotRelative32 | Kind::Size32 | Kind::Size64 = kind {
-            match indirect(context, kind, relocation.symbol, format) {
-                Some(number) => symbol = number,
-                None => return fault(Cause::Slot),
+        if kind.is_indirect() {
+            match indirect::operand(context, kind, &relocation, value, (bytes, at, run)) {
+                Ok(number) => symbol = number,
+                Err(cause) => return fault(cause),
             }
         }
         let addend = if EXPLICIT {
@@ -155,7 +179,8 @@ fn stream<A: Arch, const WIDE: bool, const BIG: bool, const EXPLICIT: bool>(
                 None => return fault(Cause::Refused(Refusal::Place)),
             }
         };
-        let with = Operands { symbol, addend, place: run.wrapping_add(relocation.offset), base: run };
+        let base = if A::TABLE { context.toc } else { run };
+        let with = Operands { symbol, addend, place: run.wrapping_add(relocation.offset), base };
         if let Err(refusal) = apply(kind, order, bytes, at, with) {
             return fault(Cause::Refused(refusal));
         }
@@ -163,13 +188,5 @@ fn stream<A: Arch, const WIDE: bool, const BIG: bool, const EXPLICIT: bool>(
     Ok(())
 }
 
-/// What stands for S in the kinds that do not use the symbol's address: that of its slot, or its size.
-#[cold]
-fn indirect(context: &Context<'_>, kind: Kind, symbol: u32, format: Format) -> Option<u64> {
-    if kind == Kind::GotRelative32 {
-        let slot = context.slots.get(symbol as usize)?.checked_sub(1)?;
-        return Some(context.slot_base.wrapping_add(u64::from(slot) * format.pointer_size()));
-    }
-    let RawSymbol { size, .. } = context.image.raw_symbol(SymbolIndex(symbol))?;
-    Some(size)
-}
+#[cfg(test)]
+mod cases;

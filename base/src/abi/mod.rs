@@ -43,7 +43,7 @@ macro_rules! varying {
     };
 }
 
-#[expect(dead_code, reason = "generated whole; the base reads a part of it")]
+#[expect(dead_code, non_snake_case, reason = "generated whole, in NetBSD's spelling; the base reads a part of it")]
 mod structs;
 
 /// The numbers that are the same in every table that has them.

@@ -2,8 +2,10 @@
 //!
 //! The vnode layer, buffers, name lookup, `genfs`, special files and the page cache are in [`vfs`](crate::vfs).
 
+pub(crate) mod advlock;
 pub(crate) mod atomic;
 pub(crate) mod calendar;
+pub(crate) mod callout;
 pub(crate) mod condition;
 pub(crate) mod console;
 pub(crate) mod cred;
@@ -13,6 +15,7 @@ pub(crate) mod errno;
 pub(crate) mod format;
 pub(crate) mod hash;
 pub(crate) mod kauth;
+pub(crate) mod later;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod misc;
@@ -20,14 +23,18 @@ pub(crate) mod panic;
 pub(crate) mod pool;
 pub(crate) mod printf;
 pub(crate) mod process;
+pub(crate) mod processor;
+pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod rbtree;
+pub(crate) mod secmodel;
 pub(crate) mod sleep;
 pub(crate) mod string;
 pub(crate) mod sysctl;
 pub(crate) mod time;
 pub(crate) mod uio;
 pub(crate) mod vmem;
+pub(crate) mod workqueue;
 
 use crate::abi::Abi;
 use crate::export::Export;
@@ -40,7 +47,11 @@ pub(crate) struct State {
     pub(crate) time: time::State,
     pub(crate) kauth: kauth::State,
     pub(crate) sysctl: sysctl::State,
-    pub(crate) pool: pool::State,
+    pub(crate) later: later::State,
+    pub(crate) secmodel: secmodel::State,
+    pub(crate) sleep: sleep::State,
+    pub(crate) dirhash: dirhash::State,
+    pub(crate) vmem: vmem::State,
     // Owns what the others point to: dropped last.
     pub(crate) memory: memory::State,
 }
@@ -52,7 +63,11 @@ impl State {
             time: time::State::default(),
             kauth: kauth::State::default(),
             sysctl: sysctl::State::default(),
-            pool: pool::State::default(),
+            later: later::State::default(),
+            secmodel: secmodel::State::default(),
+            sleep: sleep::State::default(),
+            dirhash: dirhash::State::default(),
+            vmem: vmem::State::default(),
             memory: memory::State::default(),
         }
     }
@@ -61,8 +76,10 @@ impl State {
 /// Adds the functions and data of this part.
 pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     for table in [
+        advlock::EXPORTS,
         atomic::EXPORTS,
         calendar::EXPORTS,
+        callout::EXPORTS,
         condition::EXPORTS,
         console::EXPORTS,
         cred::EXPORTS,
@@ -77,14 +94,18 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         pool::EXPORTS,
         printf::EXPORTS,
         process::EXPORTS,
+        processor::EXPORTS,
+        quota::EXPORTS,
         random::EXPORTS,
         rbtree::EXPORTS,
+        secmodel::EXPORTS,
         sleep::EXPORTS,
         string::EXPORTS,
         sysctl::EXPORTS,
         time::EXPORTS,
         uio::EXPORTS,
         vmem::EXPORTS,
+        workqueue::EXPORTS,
     ] {
         out.extend_from_slice(table);
     }
@@ -95,10 +116,11 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
 /// Gives data exports their first values. Runs once, inside the instance.
 pub(crate) fn fill(kernel: &Kernel) {
     time::fill(kernel);
-    cred::fill(kernel);
+    uio::fill(kernel);
     process::fill(kernel);
     pool::fill(kernel);
-    uio::fill(kernel);
+    random::fill(kernel);
+    misc::fill(kernel);
     panic::fill(kernel);
     sysctl::fill(kernel);
 }

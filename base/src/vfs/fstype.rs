@@ -48,7 +48,12 @@ macro_rules! vfs_call {
     ($operations:expr, $field:ident, $absent:expr, ($($argument:expr => $ty:ty),*)) => {{
         // SAFETY: the member holds a function of this type, or null; arguments are live structures.
         unsafe {
-            let function: *const () = $crate::kernel::kernel().abi.vfsops.$field.read($operations.0);
+            let operations = $operations;
+            let function: *const () = if operations.is_null() {
+                core::ptr::null()
+            } else {
+                $crate::kernel::kernel().abi.vfsops.$field.read(operations.0)
+            };
             if function.is_null() {
                 $absent
             } else {

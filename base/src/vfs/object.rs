@@ -94,9 +94,7 @@ impl Vnode {
     fn use_count(self) -> *mut u32 {
         let field = kernel().abi.vnode.v_usecount;
         // SAFETY: a member of a live vnode.
-        unsafe {
-            if field.is_present() { field.ptr(self.0) } else { kernel().abi.uvm_object.uo_refs.ptr(self.object().0) }
-        }
+        unsafe { if field.is_present() { field.ptr(self.0) } else { kernel().abi.uvm_object.uo_refs.ptr(self.object().0) } }
     }
 
     /// Whether the vnode is a block or character device.

@@ -77,7 +77,7 @@ pub(crate) unsafe extern "C" fn vgone(vp: Vnode) {
     }
 }
 
-unsafe extern "C" fn vrevoke(vp: Vnode) {
+pub(crate) unsafe extern "C" fn vrevoke(vp: Vnode) {
     // SAFETY: the caller holds a reference; one more is taken, which `vgone` gives up.
     unsafe {
         if vp.phase() != Phase::Reclaimed {

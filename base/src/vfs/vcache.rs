@@ -54,6 +54,11 @@ impl State {
             .copied()
     }
 
+    /// Vnodes with a key that somebody has a reference to.
+    pub(crate) fn used(&self) -> usize {
+        self.table.borrow().iter().filter(|vp| vp.uses() > 0).count()
+    }
+
     fn insert(&self, vp: Vnode) {
         self.table.borrow_mut().insert_unique(vp.side().key_hash.get(), vp, |vp| vp.side().key_hash.get());
     }

@@ -1,6 +1,6 @@
 //! Required modules, found in a directory and linked once.
 
-use super::session::{Candidate, Names, OwnedName, Outside, PAGE, owned};
+use super::session::{Candidate, Names, Outside, OwnedName, PAGE, owned};
 use crate::inspect::namespace;
 use rumpload::address::RunAddr;
 use rumpload::image::Image;

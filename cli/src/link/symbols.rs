@@ -43,7 +43,9 @@ mod tests {
     fn lines_and_addresses() {
         let symbols = parse("# comment\n\nfoo 0x10\n bar\t17 \n").expect("valid");
         assert_eq!(symbols, [("foo".to_owned(), 16), ("bar".to_owned(), 17)]);
-        for (text, place) in [("foo", "line 1"), ("a 1\nb 2 3", "line 2"), ("a xyz", "line 1"), ("a 0x1ffffffffffffffff", "line 1")] {
+        for (text, place) in
+            [("foo", "line 1"), ("a 1\nb 2 3", "line 2"), ("a xyz", "line 1"), ("a 0x1ffffffffffffffff", "line 1")]
+        {
             let error = format!("{:#}", parse(text).expect_err(text));
             assert!(error.contains(place), "{error}");
         }

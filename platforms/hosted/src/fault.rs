@@ -68,10 +68,7 @@ impl Drop for FaultGuard {
 ///
 /// # Errors
 /// [`Unsupported`](rumpload::resource::HostErrorKind::Unsupported) where no module code runs, or what `sigaction(2)` gives.
-pub fn catch_faults<T: Send + Sync + 'static>(
-    holder: Arc<T>,
-    instance: fn(&T) -> &Instance,
-) -> Result<FaultGuard, HostError> {
+pub fn catch_faults<T: Send + Sync + 'static>(holder: Arc<T>, instance: fn(&T) -> &Instance) -> Result<FaultGuard, HostError> {
     if !registers::KNOWN {
         return Err(host_error(Errno::NOSYS));
     }

@@ -92,10 +92,11 @@ fn lists_show_what_links_lead_to() {
     let (_directory, stores) = stores();
     for store in stores {
         let mut found = HashMap::new();
-        store.list("", &mut |name, kind| {
-            let _ = found.insert(name.to_owned(), kind);
-        })
-        .expect("listed");
+        store
+            .list("", &mut |name, kind| {
+                let _ = found.insert(name.to_owned(), kind);
+            })
+            .expect("listed");
         assert_eq!(found.len(), 11);
         assert_eq!(found["sub"], FileKind::Directory);
         assert_eq!(found["directory"], FileKind::Directory);

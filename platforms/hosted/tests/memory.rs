@@ -110,7 +110,8 @@ fn released_memory_comes_back_zeroed() {
 fn what_the_documentation_excludes_is_refused() {
     let memory = Memory::new();
     let page = memory.page_size();
-    let kind = |len, align, placement| memory.reserve(&Request { len, align, placement }).map(|_| ()).map_err(|error| error.kind());
+    let kind =
+        |len, align, placement| memory.reserve(&Request { len, align, placement }).map(|_| ()).map_err(|error| error.kind());
     assert_eq!(kind(0, page, Placement::Anywhere), Err(HostErrorKind::InvalidInput));
     assert_eq!(kind(page + 1, page, Placement::Anywhere), Err(HostErrorKind::InvalidInput));
     assert_eq!(kind(page, 8, Placement::Anywhere), Err(HostErrorKind::InvalidInput));

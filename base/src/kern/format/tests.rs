@@ -37,7 +37,10 @@ fn integers() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn wide_integers() {
-    assert_eq!(text(c"%lld %ju %qx %lu", &[i64::MIN as u64, u64::MAX, 1 << 40, 1 << 33]), "-9223372036854775808 18446744073709551615 10000000000 8589934592");
+    assert_eq!(
+        text(c"%lld %ju %qx %lu", &[i64::MIN as u64, u64::MAX, 1 << 40, 1 << 33]),
+        "-9223372036854775808 18446744073709551615 10000000000 8589934592"
+    );
     assert_eq!(text(c"%p %p", &[0xdead_beef_0000, 0]), "0xdeadbeef0000 0x0");
 }
 

@@ -113,8 +113,7 @@ impl Arena {
 
     /// Takes the first free piece that fits.
     pub fn take(&mut self, len: usize, align: usize, bounds: Bounds) -> Option<usize> {
-        let (index, at) =
-            self.free.iter().enumerate().find_map(|(index, &free)| Some((index, bounds.fit(free, len, align)?)))?;
+        let (index, at) = self.free.iter().enumerate().find_map(|(index, &free)| Some((index, bounds.fit(free, len, align)?)))?;
         let Free { start, len: had } = self.free[index];
         let before = Free { start, len: at - start };
         let after = Free { start: at + len, len: start + had - (at + len) };

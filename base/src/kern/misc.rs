@@ -1,0 +1,76 @@
+//! What fits nowhere else: functions for table slots, names of the host, devices, notes.
+
+use super::errno::{ENODEV, ENXIO, EOPNOTSUPP};
+use super::panic::panic_format;
+use crate::export::{Export, data, function};
+use crate::kernel::Kernel;
+
+/// Size of the exported host and domain names.
+const NAME_SIZE: usize = 256;
+const HOST_NAME: &[u8] = b"rumpload";
+const SYSTEM: &[u8] = b"NetBSD";
+
+extern "C" fn nullop() -> i32 {
+    0
+}
+
+extern "C" fn eopnotsupp() -> i32 {
+    EOPNOTSUPP
+}
+
+extern "C" fn enodev() -> i32 {
+    ENODEV
+}
+
+extern "C" fn enxio() -> i32 {
+    ENXIO
+}
+
+/// Notes hang on a list only after `kqfilter`, which the base does not offer: a list with one is a module's mistake.
+unsafe extern "C" fn knote(list: *const *const u8, hint: isize) {
+    // SAFETY: module code passes a list head.
+    if !unsafe { list.read_unaligned() }.is_null() {
+        panic_format(format_args!("knote with hint {hint}: event queues are not offered"));
+    }
+}
+
+unsafe extern "C" fn knote_fdclose(_descriptor: i32) {}
+
+/// Sets names and numbers of the system.
+pub(crate) fn fill(kernel: &Kernel) {
+    // SAFETY: the exports have these sizes and are zero so far.
+    unsafe {
+        kernel.data("hostname").copy_from_nonoverlapping(HOST_NAME.as_ptr(), HOST_NAME.len());
+        kernel.data("hostnamelen").cast::<i32>().write(HOST_NAME.len() as i32);
+        kernel.data("ostype").copy_from_nonoverlapping(SYSTEM.as_ptr(), SYSTEM.len());
+        kernel.data("ncpu").cast::<i32>().write(1);
+        kernel.data("ncpuonline").cast::<i32>().write(1);
+        kernel.data("physmem").cast::<i32>().write(i32::MAX >> 12);
+        kernel.data("maxproc").cast::<i32>().write(1);
+    }
+}
+
+pub(crate) const EXPORTS: &[Export] = &[
+    function!("nullop", nullop),
+    function!("voidop", nullop),
+    function!("eopnotsupp", eopnotsupp),
+    function!("enodev", enodev),
+    function!("enxio", enxio),
+    function!("enosys", enosys),
+    function!("knote", knote),
+    function!("knote_fdclose", knote_fdclose),
+    data!("hostname", NAME_SIZE, 8),
+    data!("hostnamelen", 4, 4),
+    data!("domainname", NAME_SIZE, 8),
+    data!("domainnamelen", 4, 4),
+    data!("ostype", 16, 8),
+    data!("cold", 4, 4),
+    data!("ncpu", 4, 4),
+    data!("ncpuonline", 4, 4),
+    data!("physmem", 4, 4),
+    data!("maxproc", 4, 4),
+];
+
+extern "C" fn enosys() -> i32 {
+    super::errno::ENOSYS
+}

@@ -1,0 +1,138 @@
+//! Mounting and unmounting, as the system calls do.
+
+use super::object::{FsOperations, Mount, Vnode};
+use super::vnode::vrele;
+use super::{fstype, lookup, mount, namecache, rootfs, text, vnode};
+use crate::abi::constants::{IMNT_GONE, IMNT_UNMOUNT, MNT_FORCE, MNT_RDONLY, MNT_WAIT, VDIR, VV_ROOT};
+use crate::arguments::MountArguments;
+use crate::kern::errno::{EBUSY, EINVAL, ENOENT, ENOTDIR};
+use crate::kern::{cred, memory};
+use crate::kernel::kernel;
+
+/// What is to be mounted where.
+pub(crate) struct Wanted<'a> {
+    /// The type, with a reference that the mount takes over.
+    pub(crate) operations: FsOperations,
+    /// An absolute path.
+    pub(crate) directory: &'a [u8],
+    /// Path of the device, or of the directory below.
+    pub(crate) source: Option<&'a [u8]>,
+    pub(crate) flags: i32,
+    pub(crate) arguments: &'a MountArguments,
+}
+
+/// The directory to mount on, referenced; made in the root if it is missing.
+fn directory(path: &[u8]) -> Result<Vnode, i32> {
+    let vp = match lookup::find(path, true) {
+        Err(ENOENT) => {
+            rootfs::make_directories(path)?;
+            lookup::find(path, true)?
+        }
+        other => other?,
+    };
+    let error = match vp {
+        vp if vp.kind() != VDIR => ENOTDIR,
+        // The root of what is mounted there already, or of everything.
+        vp if vp.vflag() & VV_ROOT != 0 || !vp.mounted_here().is_null() => EBUSY,
+        _ => return Ok(vp),
+    };
+    // SAFETY: referenced by the lookup.
+    unsafe { vrele(vp) };
+    Err(error)
+}
+
+/// Mounts a file system.
+pub(crate) fn mount(wanted: &Wanted<'_>) -> Result<(), i32> {
+    let covered = match directory(wanted.directory) {
+        Ok(vp) => vp,
+        Err(error) => {
+            fstype::release(wanted.operations);
+            return Err(error);
+        }
+    };
+    let mp = mount::allocate(wanted.operations, covered);
+    mp.set_flag(wanted.flags);
+    let outcome = start(mp, wanted);
+    if let Err(error) = outcome {
+        mp.set_covered(Vnode::NULL);
+        mount::release(mp);
+        // SAFETY: referenced by the lookup.
+        unsafe { vrele(covered) };
+        return Err(error);
+    }
+    covered.set_mounted_here(mp);
+    kernel().vfs.mounts.append(mp);
+    // SAFETY: a mount that is complete. Neither answer matters: the numbers are asked for again when they are wanted.
+    unsafe {
+        fstype::start(mp, 0);
+        fstype::statvfs(mp, mp.statvfs());
+    }
+    Ok(())
+}
+
+/// Runs the type's mount with the arguments in memory of the instance.
+fn start(mp: Mount, wanted: &Wanted<'_>) -> Result<(), i32> {
+    let bytes = wanted.arguments.bytes();
+    if bytes.len() < wanted.operations.minimum_data() {
+        return Err(EINVAL);
+    }
+    let directory = text::own(wanted.directory);
+    let source = wanted.source.map_or(core::ptr::null_mut(), text::own);
+    // Room for a module that asks for more than its structure.
+    let data = memory::alloc_or_end(bytes.len().max(64), true);
+    let mut length = bytes.len();
+    // SAFETY: the block has room for the bytes, and the pointer lies within them; all stay until the call is over.
+    let error = unsafe {
+        data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        if let Some((offset, _)) = wanted.arguments.pointer() {
+            data.add(offset).cast::<*mut u8>().write_unaligned(source);
+        }
+        let error = fstype::mount(mp, directory, data, &raw mut length);
+        memory::free(data);
+        memory::free(source);
+        memory::free(directory);
+        error
+    };
+    if error == 0 { Ok(()) } else { Err(error) }
+}
+
+/// The mount whose root a path names.
+pub(crate) fn mounted_at(path: &[u8]) -> Result<Mount, i32> {
+    let vp = lookup::find(path, true)?;
+    let (mp, is_root) = (vp.mount(), vp.vflag() & VV_ROOT != 0);
+    // SAFETY: referenced by the lookup.
+    unsafe { vrele(vp) };
+    if is_root && mp != rootfs::mount() { Ok(mp) } else { Err(EINVAL) }
+}
+
+/// Unmounts a file system.
+pub(crate) fn unmount(mp: Mount, force: bool) -> Result<(), i32> {
+    let covered = mp.covered();
+    let children = kernel().vfs.mounts.all().iter().any(|other| *other != mp && other.covered().mount() == mp);
+    if children || mount::is_busy(mp) {
+        return Err(EBUSY);
+    }
+    mount::set_internal_flag(mp, IMNT_UNMOUNT, 0);
+    // SAFETY: a live mount; a reference keeps it until the end.
+    unsafe {
+        namecache::cache_purgevfs(mp);
+        let mut error = 0;
+        if mp.flag() & MNT_RDONLY == 0 {
+            error = fstype::sync(mp, MNT_WAIT, cred::current());
+        }
+        if error == 0 || force {
+            error = fstype::unmount(mp, if force { MNT_FORCE } else { 0 });
+        }
+        if error != 0 {
+            mount::set_internal_flag(mp, 0, IMNT_UNMOUNT);
+            return Err(error);
+        }
+        mount::set_internal_flag(mp, IMNT_GONE, 0);
+        covered.set_mounted_here(Mount::NULL);
+        kernel().vfs.mounts.remove(mp);
+        vrele(covered);
+    }
+    vnode::settle();
+    mount::release(mp);
+    Ok(())
+}

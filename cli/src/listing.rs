@@ -1,0 +1,208 @@
+//! What is shown of files and mounts.
+
+use crate::output::{Output, json_line};
+use crate::walk::absolute;
+use anyhow::Result;
+use rumpload_base::{FileKind, Kernel, MountStatus, Stat};
+use serde::Serialize;
+use std::io::Write;
+use std::sync::Arc;
+
+/// How a listing looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Names.
+    Short,
+    /// Attributes and names.
+    Long,
+    /// A line of JSON each.
+    Json,
+}
+
+/// One name, with the attributes people look at.
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    kind: &'static str,
+    mode: u32,
+    links: u32,
+    uid: u32,
+    gid: u32,
+    size: u64,
+    fileid: u64,
+    modified: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+}
+
+/// Lists what `path` names: a directory's names in byte order, or the one file.
+pub fn list(kernel: &Arc<Kernel>, path: &[u8], form: Form, output: &mut Output) -> Result<()> {
+    if kernel.stat(path)?.kind != FileKind::Directory {
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        return show(kernel, path, name, form, output);
+    }
+    let mut names: Vec<Vec<u8>> = kernel.read_directory(path)?.into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    for name in names {
+        let within = [path, b"/".as_slice(), &name].concat();
+        show(kernel, &within, &name, form, output)?;
+    }
+    Ok(())
+}
+
+fn show(kernel: &Arc<Kernel>, path: &[u8], name: &[u8], form: Form, output: &mut Output) -> Result<()> {
+    if form == Form::Short {
+        output.write_all(name)?;
+        output.write_all(b"\n")?;
+        return Ok(());
+    }
+    let stat = kernel.lstat(path)?;
+    let target = if stat.kind == FileKind::Link { Some(kernel.read_link(path)?) } else { None };
+    if form == Form::Json {
+        return json_line(output, &entry(name, &stat, target));
+    }
+    write!(
+        output,
+        "{} {:>3} {:>5} {:>5} {:>10} {} ",
+        mode_text(&stat),
+        stat.links,
+        stat.uid,
+        stat.gid,
+        stat.size,
+        utc(stat.modified.seconds)
+    )?;
+    output.write_all(name)?;
+    if let Some(target) = target {
+        output.write_all(b" -> ")?;
+        output.write_all(&target)?;
+    }
+    output.write_all(b"\n")?;
+    Ok(())
+}
+
+fn entry(name: &[u8], stat: &Stat, target: Option<Vec<u8>>) -> Entry {
+    Entry {
+        name: String::from_utf8_lossy(name).into_owned(),
+        kind: kind_text(stat.kind),
+        mode: stat.mode & 0o7777,
+        links: stat.links,
+        uid: stat.uid,
+        gid: stat.gid,
+        size: stat.size,
+        fileid: stat.fileid,
+        modified: stat.modified.seconds,
+        target: target.map(|target| String::from_utf8_lossy(&target).into_owned()),
+    }
+}
+
+/// All attributes of one file.
+pub fn attributes(kernel: &Arc<Kernel>, path: &[u8], output: &mut Output) -> Result<()> {
+    let stat = kernel.lstat(path)?;
+    write!(output, "  file: ")?;
+    output.write_all(path)?;
+    if stat.kind == FileKind::Link {
+        output.write_all(b" -> ")?;
+        output.write_all(&kernel.read_link(path)?)?;
+    }
+    writeln!(output, "\n  kind: {}", kind_text(stat.kind))?;
+    writeln!(output, "  size: {} bytes, {} allocated, blocks of {}", stat.size, stat.allocated, stat.block_size)?;
+    writeln!(
+        output,
+        "  mode: {} ({:04o}), links {}, uid {}, gid {}",
+        mode_text(&stat),
+        stat.mode & 0o7777,
+        stat.links,
+        stat.uid,
+        stat.gid
+    )?;
+    writeln!(output, "number: {} on device {:#x}", stat.fileid, stat.device)?;
+    for (name, time) in [("access", stat.accessed), ("modify", stat.modified), ("change", stat.changed), (" birth", stat.born)] {
+        writeln!(output, "{name}: {}.{:09} UTC", utc(time.seconds), time.nanoseconds)?;
+    }
+    Ok(())
+}
+
+/// What a mounted file system says about itself.
+pub fn mount_status(status: &MountStatus, output: &mut Output) -> Result<()> {
+    let MountStatus { kind, directory, device, fragment_size, blocks, free_blocks, files, free_files, .. } = status;
+    let access = if status.read_only { "read-only" } else { "read-write" };
+    writeln!(output, "{device} on {directory} type {kind} ({access}), blocks of {}", status.block_size)?;
+    writeln!(output, "  {blocks} fragments of {fragment_size} bytes, {free_blocks} free; {files} files, {free_files} free")?;
+    writeln!(output, "  names of up to {} bytes", status.name_max)?;
+    Ok(())
+}
+
+fn kind_text(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::File => "file",
+        FileKind::Directory => "directory",
+        FileKind::Link => "link",
+        FileKind::BlockDevice => "block device",
+        FileKind::CharacterDevice => "character device",
+        FileKind::Socket => "socket",
+        FileKind::Fifo => "fifo",
+        _ => "other",
+    }
+}
+
+/// Kind and permissions as `ls -l` shows them.
+fn mode_text(stat: &Stat) -> String {
+    let kind = match stat.kind {
+        FileKind::Directory => 'd',
+        FileKind::Link => 'l',
+        FileKind::BlockDevice => 'b',
+        FileKind::CharacterDevice => 'c',
+        FileKind::Socket => 's',
+        FileKind::Fifo => 'p',
+        FileKind::File => '-',
+        _ => '?',
+    };
+    let mut text: Vec<char> = std::iter::once(kind)
+        .chain((0..9).rev().map(|bit| if stat.mode >> bit & 1 == 0 { '-' } else { ['x', 'w', 'r'][bit % 3] }))
+        .collect();
+    for (bit, at, set) in [(0o4000, 3, 's'), (0o2000, 6, 's'), (0o1000, 9, 't')] {
+        if stat.mode & bit != 0 {
+            text[at] = if text[at] == 'x' { set } else { set.to_ascii_uppercase() };
+        }
+    }
+    text.into_iter().collect()
+}
+
+/// A time of seconds since 1970 as date and time of day in UTC.
+fn utc(seconds: i64) -> String {
+    match time::OffsetDateTime::from_unix_timestamp(seconds) {
+        Ok(time) => {
+            let (year, month, day) = time.to_calendar_date();
+            let (hour, minute, second) = time.to_hms();
+            format!("{year:04}-{:02}-{day:02} {hour:02}:{minute:02}:{second:02}", u8::from(month))
+        }
+        Err(_) => format!("@{seconds}"),
+    }
+}
+
+/// The path that a person means: from the directory the command line starts from.
+pub fn path_from(base: &str, path: &str) -> Vec<u8> {
+    let rooted = if path.starts_with('/') || path.is_empty() { path.to_owned() } else { format!("/{path}") };
+    absolute(base, rooted.trim_end_matches('/').as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00");
+        assert_eq!(utc(951_868_800), "2000-03-01 00:00:00");
+        assert_eq!(utc(-1), "1969-12-31 23:59:59");
+        assert_eq!(utc(i64::MAX), "@9223372036854775807");
+    }
+
+    #[test]
+    fn paths_start_from_the_base() {
+        assert_eq!(path_from("/mnt", "/"), b"/mnt");
+        assert_eq!(path_from("/mnt", "a/b/"), b"/mnt/a/b");
+        assert_eq!(path_from("", "/"), b"/");
+        assert_eq!(path_from("", "/a"), b"/a");
+    }
+}

@@ -1,0 +1,28 @@
+/* Does what no module should, while it starts: STORE, DIVIDE, LOOP, or JUMP. */
+#include "kernel.h"
+
+MODULE_RECORD(crash, NETBSD_VERSION, MODULE_CLASS_MISC, NAME, NULL);
+
+volatile int crash_zero;
+volatile uintptr_t crash_address = 0x10;
+
+static int
+crash_modcmd(modcmd_t command, void *argument)
+{
+	(void)argument;
+	if (command != MODULE_CMD_INIT)
+		return ENOTTY;
+#if defined(STORE)
+	*(volatile int *)crash_address = 1;
+#elif defined(DIVIDE)
+	return 1 / crash_zero;
+#elif defined(LOOP)
+	for (;;)
+		continue;
+#elif defined(JUMP)
+	return ((int (*)(void))crash_address)();
+#else
+#error "how to crash"
+#endif
+	return 0;
+}

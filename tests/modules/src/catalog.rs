@@ -1,0 +1,115 @@
+//! The sample modules: which sources, with which macros.
+
+/// How a module is made.
+#[derive(Clone, Copy)]
+pub struct Recipe {
+    /// Name of directory and file; the module's own name unless a macro says otherwise.
+    pub name: &'static str,
+    pub sources: &'static [(&'static str, &'static str)],
+    pub defines: &'static [&'static str],
+    /// Leave common symbols without space, as no stock module does.
+    pub keep_common: bool,
+    /// The property list beside it.
+    pub properties: Option<&'static str>,
+}
+
+macro_rules! source {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../c/", $path)))
+    };
+}
+
+/// Headers that every source may include, by the name it includes them by.
+pub const HEADERS: [(&str, &str); 3] = [
+    ("kernel.h", include_str!("../c/kernel.h")),
+    ("tarindex.h", include_str!("../c/tarindex/tarindex.h")),
+    ("tarfs.h", include_str!("../c/tarfs/tarfs.h")),
+];
+pub const LINKER_SCRIPT: &str = include_str!("../c/module.ld");
+
+const fn recipe(name: &'static str, sources: &'static [(&'static str, &'static str)]) -> Recipe {
+    Recipe { name, sources, defines: &[], keep_common: false, properties: None }
+}
+
+const PLAIN: &[(&str, &str)] = &[source!("small/plain.c")];
+
+const fn plain(name: &'static str, defines: &'static [&'static str]) -> Recipe {
+    Recipe { defines, ..recipe(name, PLAIN) }
+}
+
+const CRASH: &[(&str, &str)] = &[source!("small/crash.c")];
+
+const fn crash(name: &'static str, defines: &'static [&'static str]) -> Recipe {
+    Recipe { defines, ..recipe(name, CRASH) }
+}
+
+const NOAUTOLOAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<plist version=\"1.0\">\n<dict>\n\t<key>noautoload</key>\n\t\
+                          <true/>\n</dict>\n</plist>\n";
+
+pub const RECIPES: &[Recipe] = &[
+    recipe("tarindex", &[source!("tarindex/tarindex.c")]),
+    recipe("tarfs", &[source!("tarfs/vfsops.c"), source!("tarfs/vnops.c")]),
+    recipe("hello", &[source!("small/hello.c")]),
+    recipe("polite", &[source!("small/polite.c")]),
+    plain("bad_version", &["NAME=\"bad_version\"", "VERSION=(NETBSD_VERSION+10000)"]),
+    plain("name_of_31_characters_is_allowed", &["NAME=\"a_name_of_31_characters_is_fine\""]),
+    plain("name_of_32_characters_is_not", &["NAME=\"a_name_of_32_characters_is_wrong\""]),
+    plain("misnamed", &["NAME=\"another_name\""]),
+    plain("driver", &["NAME=\"driver\"", "CLASS=MODULE_CLASS_DRIVER"]),
+    plain("cycle_a", &["NAME=\"cycle_a\"", "REQUIRED=\"cycle_b\""]),
+    plain("cycle_b", &["NAME=\"cycle_b\"", "REQUIRED=\"cycle_a\""]),
+    plain("selfish", &["NAME=\"selfish\"", "REQUIRED=\"selfish\""]),
+    plain("needs_absent", &["NAME=\"needs_absent\"", "REQUIRED=\"absent\""]),
+    plain("needs_two", &["NAME=\"needs_two\"", "REQUIRED=\"hello,absent\""]),
+    plain("init_fails", &["NAME=\"init_fails\"", "ON_INIT=5"]),
+    plain("needs_init_fails", &["NAME=\"needs_init_fails\"", "REQUIRED=\"hello,init_fails\""]),
+    plain("fini_fails", &["NAME=\"fini_fails\"", "ON_FINI=5"]),
+    plain("busy", &["NAME=\"busy\"", "ON_AUTOUNLOAD=EBUSY"]),
+    plain("idle", &["NAME=\"idle\"", "ON_AUTOUNLOAD=0"]),
+    Recipe { properties: Some(NOAUTOLOAD), ..plain("by_hand", &["NAME=\"by_hand\""]) },
+    plain("needs_by_hand", &["NAME=\"needs_by_hand\"", "REQUIRED=\"by_hand\""]),
+    plain("chain_1", &["NAME=\"chain_1\""]),
+    plain("chain_2", &["NAME=\"chain_2\"", "REQUIRED=\"chain_1\""]),
+    plain("chain_3", &["NAME=\"chain_3\"", "REQUIRED=\"chain_2\""]),
+    plain("chain_4", &["NAME=\"chain_4\"", "REQUIRED=\"chain_3\""]),
+    plain("chain_5", &["NAME=\"chain_5\"", "REQUIRED=\"chain_4\""]),
+    plain("chain_6", &["NAME=\"chain_6\"", "REQUIRED=\"chain_5\""]),
+    plain("chain_7", &["NAME=\"chain_7\"", "REQUIRED=\"chain_6\""]),
+    recipe("init_loads", &[source!("small/init_loads.c")]),
+    recipe("fini_panics", &[source!("small/fini_panics.c")]),
+    recipe("missing", &[source!("small/missing.c")]),
+    recipe("weak_defined", &[source!("small/weak.c")]),
+    Recipe { defines: &["WANTED=1"], ..recipe("weak_undefined", &[source!("small/weak.c")]) },
+    Recipe { defines: &["NAME=\"common\""], ..recipe("common", &[source!("small/common.c")]) },
+    Recipe { defines: &["NAME=\"raw_common\""], keep_common: true, ..recipe("raw_common", &[source!("small/common.c")]) },
+    recipe("tails", &[source!("small/tails.c")]),
+    Recipe { defines: &["RECORDS=0"], ..recipe("no_record", &[source!("small/records.c")]) },
+    Recipe { defines: &["RECORDS=2"], ..recipe("two_records", &[source!("small/records.c")]) },
+    crash("crash_store", &["NAME=\"crash_store\"", "STORE"]),
+    crash("crash_divide", &["NAME=\"crash_divide\"", "DIVIDE"]),
+    crash("crash_loop", &["NAME=\"crash_loop\"", "LOOP"]),
+    crash("crash_jump", &["NAME=\"crash_jump\"", "JUMP"]),
+];
+
+const fn names() -> [&'static str; RECIPES.len()] {
+    let mut names = [""; RECIPES.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = RECIPES[index].name;
+        index += 1;
+    }
+    names
+}
+
+/// Names of the sample modules, as directories and files are called.
+///
+/// * `tarfs`, a read-only file system on ustar archives, and `tarindex`, which it requires;
+/// * `hello`, and `polite`, which requires it and calls it;
+/// * `bad_version`, `misnamed` (module `another_name`), two with names of 31 and 32 characters, `driver` (of that class);
+/// * `cycle_a` and `cycle_b`, `selfish`, `needs_absent`, `needs_two` (`hello` and one that is absent), `chain_1` to `chain_7`;
+/// * `init_fails` and `fini_fails` (with 5), `needs_init_fails`, `busy` and `idle` (asked whether they may go), `by_hand` (whose
+///   property list says `noautoload`) and `needs_by_hand`, `init_loads` (autoloads `hello`), `fini_panics`;
+/// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
+///   `no_record`, `two_records`;
+/// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start.
+pub const NAMES: &[&str] = &names();
