@@ -28,6 +28,7 @@ fn the_table_is_complete() {
         include_str!("rename.rs"),
         include_str!("requirements.rs"),
         include_str!("symbols.rs"),
+        include_str!("../mount.rs"),
         include_str!("../../src/relocate/instruction.rs"),
     ]
     .concat();

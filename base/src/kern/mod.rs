@@ -17,6 +17,7 @@ pub(crate) mod later;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod misc;
+pub(crate) mod module;
 pub(crate) mod panic;
 pub(crate) mod pool;
 pub(crate) mod printf;
@@ -81,6 +82,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         lock::EXPORTS,
         memory::EXPORTS,
         misc::EXPORTS,
+        module::EXPORTS,
         panic::EXPORTS,
         pool::EXPORTS,
         printf::EXPORTS,
