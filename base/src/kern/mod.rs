@@ -21,6 +21,7 @@ pub(crate) mod later;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod misc;
+pub(crate) mod module;
 pub(crate) mod panic;
 pub(crate) mod pool;
 pub(crate) mod printf;
@@ -101,6 +102,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         lock::EXPORTS,
         memory::EXPORTS,
         misc::EXPORTS,
+        module::EXPORTS,
         panic::EXPORTS,
         pool::EXPORTS,
         printf::EXPORTS,
