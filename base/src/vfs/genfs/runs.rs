@@ -31,9 +31,11 @@ impl Shifts {
         if vp.kind() == VBLK {
             return Ok(Self { file: DEV_BSHIFT as u32, device: DEV_BSHIFT as u32 });
         }
-        let (file, device) = (vp.mount().fs_shift(), vp.mount().device_shift());
+        let file = vp.mount().fs_shift();
+        // Where cd9660 ought to leave a shift it leaves a size, 2048; what it calls blocks of the device has 512 bytes.
+        let device = Some(vp.mount().device_shift()).filter(|shift| (9..=16).contains(shift)).unwrap_or(DEV_BSHIFT);
         // A block above the largest transfer or below a device's would make the arithmetic below wrong.
-        if (9..=16).contains(&file) && (9..=16).contains(&device) {
+        if (9..=16).contains(&file) {
             Ok(Self { file: file as u32, device: device as u32 })
         } else {
             Err(EINVAL)
