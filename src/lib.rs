@@ -20,6 +20,8 @@ mod linked;
 pub mod linux;
 pub mod load;
 pub mod metadata;
+#[cfg(test)]
+mod object;
 pub mod plan;
 pub mod properties;
 pub mod registry;

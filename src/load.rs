@@ -11,7 +11,7 @@ use crate::arch::Machine;
 use crate::error::{Feature, LinkError, OutOfRange, Problem};
 use crate::flavour::{Flavour, Purpose};
 use crate::image::{Image, Section};
-use crate::plan::{Plan, Slots};
+use crate::plan::{Plan, SegmentKind, Slots};
 use crate::relocate::{self, Cause, Context, Fault, Refusal, State, Target, Value};
 use crate::rename::Namespace;
 use crate::resolve::{self, Import, Scope, SymbolKind};
@@ -34,6 +34,8 @@ pub struct Linker {
     pending: Vec<u32>,
     /// By section index: first relocation section that applies to it, and by relocation section: the next one for its target.
     chains: Vec<(u32, u32)>,
+    /// The symbol that stands for the table of contents.
+    toc_symbol: Option<u32>,
     /// Distances of upper halves, of machines that split them.
     pairs: Vec<(u64, i64)>,
 }
@@ -86,6 +88,7 @@ impl Linker {
             wanted: Vec::new(),
             pending: Vec::new(),
             chains: Vec::new(),
+            toc_symbol: None,
             pairs: Vec::new(),
         }
     }
@@ -120,7 +123,7 @@ impl Linker {
         memory: &Arc<dyn Memory>,
     ) -> Result<Linked, LinkError> {
         let job = Job { image, options, memory };
-        resolve::imports(image, options.flavour, options.namespace, scope, &mut self.imports)?;
+        self.toc_symbol = resolve::imports(image, options.flavour, options.namespace, scope, &mut self.imports)?;
         self.slots.clear();
         self.wanted.clear();
         match self.pass(&job, 0, false) {
@@ -148,7 +151,7 @@ impl Linker {
         self.plan.fill(image, job.options.flavour, job.memory.page_size(), slots, &self.wanted)?;
         let request = Request { len: self.plan.region_len(), align: self.plan.region_align(), placement: job.options.placement };
         let host = |wanted| move |error| LinkError::Host { wanted, error };
-        let mut reservation = Reservation::new(job.memory, &request).map_err(host("memory for the module"))?;
+        let mut reservation = Reservation::uncleared(job.memory, &request).map_err(host("memory for the module"))?;
         let run = reservation.run();
         if !image.format().wide && run.get().saturating_add(request.len as u64) > 1 << 32 {
             let error = crate::resource::HostErrorKind::Protocol.into();
@@ -157,8 +160,8 @@ impl Linker {
 
         self.evaluate(job, run);
         let bytes = reservation.bytes_mut();
+        self.copy(image, bytes, job.memory.zeroed());
         self.bind_imports(job, bytes, run)?;
-        self.copy(image, bytes);
         let mut pairs = core::mem::take(&mut self.pairs);
         let relocated = self.relocate(job, bytes, run, surveyed, &mut pairs);
         self.pairs = pairs;
@@ -201,6 +204,9 @@ impl Linker {
             let base = run.get() + plan.section(SectionIndex(index))?.offset as u64;
             Some(if per_cpu == Some(index) { base.wrapping_sub(job.options.per_cpu) } else { base })
         });
+        if let Some(value) = self.toc_symbol.and_then(|index| self.values.get_mut(index as usize)) {
+            *value = Value::known(toc(job.image, plan, run));
+        }
     }
 
     /// Gives imports their addresses, through a stub where a function is out of reach.
@@ -238,13 +244,30 @@ impl Linker {
         Ok(())
     }
 
-    /// Copies what the file holds of each loaded section; the rest of the region is zero already.
-    fn copy(&self, image: &Image<'_>, bytes: &mut [u8]) {
+    /// Copies what the file holds of each loaded section, and clears the rest of each segment unless the region is `zeroed`
+    /// already.
+    fn copy(&self, image: &Image<'_>, bytes: &mut [u8], zeroed: bool) {
+        // By segment: where what has been written ends. Sections of a segment lie in the order of their headers.
+        let mut ends = SegmentKind::ALL.map(|kind| self.plan.segment(kind).offset);
         for (index, planned) in self.plan.sections() {
             let Some(section) = image.section(index) else { continue };
             let data = section.data();
             if let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..data.len())) {
                 place.copy_from_slice(data);
+            }
+            let end = &mut ends[planned.segment as usize];
+            if !zeroed && let Some(gap) = bytes.get_mut(*end..planned.offset) {
+                gap.fill(0);
+            }
+            *end = planned.offset + data.len();
+        }
+        if zeroed {
+            return;
+        }
+        for (kind, end) in SegmentKind::ALL.into_iter().zip(ends) {
+            let segment = self.plan.segment(kind);
+            if let Some(gap) = bytes.get_mut(end..segment.offset + segment.len) {
+                gap.fill(0);
             }
         }
     }
@@ -259,19 +282,13 @@ impl Linker {
     ) -> Result<(), Stop> {
         let image = job.image;
         let at = |offset: usize| run.get().wrapping_add(offset as u64);
-        let toc = match image.machine() {
-            Machine::PowerPc64 => {
-                relocate::table_of_contents(image, |section| self.plan.section(section.index()).map(|planned| at(planned.offset)))
-            }
-            _ => 0,
-        };
         let context = Context {
             image,
             values: &self.values,
             slots: &self.slots,
             slot_base: at(self.plan.table()),
             stub_base: at(self.plan.stubs()),
-            toc,
+            toc: if image.machine() == Machine::PowerPc64 { toc(image, &self.plan, run) } else { 0 },
             pairs: &[],
         };
         for section in image.sections() {
@@ -359,6 +376,12 @@ impl Linker {
             }
         }
     }
+}
+
+/// Base of the table of contents of a powerpc64 module.
+fn toc(image: &Image<'_>, plan: &Plan, run: RunAddr) -> u64 {
+    let start = |section: &Section<'_>| Some(run.get().wrapping_add(plan.section(section.index())?.offset as u64));
+    relocate::table_of_contents(image, run.get(), start)
 }
 
 /// True if the section is loaded whether or not anything refers to it.

@@ -54,17 +54,18 @@ pub(crate) struct Import {
     pub(crate) resolved: Resolved,
 }
 
-/// Resolves every undefined symbol of `image` into `imports`, in table order.
+/// Resolves every undefined symbol of `image` into `imports`, in table order. Gives the symbol that stands for the module's own
+/// table of contents, if it has one.
 pub(crate) fn imports(
     image: &Image<'_>,
     flavour: Flavour,
     namespace: &Namespace,
     scope: &dyn Scope,
     imports: &mut Vec<Import>,
-) -> Result<(), LinkError> {
+) -> Result<Option<u32>, LinkError> {
     imports.clear();
     let has_table = image.machine() == Machine::PowerPc64;
-    let mut complete = true;
+    let (mut complete, mut table) = (true, None);
     for (index, symbol) in image.raw_symbols().enumerate() {
         if u32::from(symbol.section) != sh::SHN_UNDEF || symbol.name == 0 || sym::st_bind(symbol.info) == sym::STB_LOCAL {
             continue;
@@ -73,14 +74,17 @@ pub(crate) fn imports(
         if raw.is_empty() {
             continue;
         }
+        if has_table && is_table_of_contents(raw, Definition::Undefined) {
+            table = Some(index as u32);
+            continue;
+        }
         match scope.lookup(namespace.name(symbol.is_global(), raw)) {
             Some(resolved) => imports.push(Import { symbol: index as u32, resolved }),
             None if flavour.weak_is_zero() && symbol.is_weak() => {}
-            None if has_table && is_table_of_contents(raw, Definition::Undefined) => {}
             None => complete = false,
         }
     }
-    if complete { Ok(()) } else { Err(missing(image, flavour, namespace, imports)) }
+    if complete { Ok(table) } else { Err(missing(image, flavour, namespace, imports)) }
 }
 
 /// Every undefined symbol that is not among `found`, each with the first place of a loaded section that wants it.

@@ -93,7 +93,8 @@ impl Kernel {
     /// # Errors
     /// `EINVAL` if nothing is mounted there, `EBUSY` while files are in use, or what the file system gives.
     pub fn unmount(&self, directory: &str, force: bool) -> Result<(), MountError> {
-        Ok(self.inside("unmount", directory.as_bytes(), || mounting::unmount(mounting::mounted_at(directory.as_bytes())?, force))?)
+        Ok(self
+            .inside("unmount", directory.as_bytes(), || mounting::unmount(mounting::mounted_at(directory.as_bytes())?, force))?)
     }
 
     /// The file system that `path` lies on.

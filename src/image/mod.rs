@@ -267,6 +267,11 @@ impl RawSymbol {
         sym::st_bind(self.info) == sym::STB_WEAK
     }
 
+    /// True for a local symbol of no type.
+    pub(crate) fn is_label(&self) -> bool {
+        sym::st_bind(self.info) == sym::STB_LOCAL && sym::st_type(self.info) == sym::STT_NOTYPE
+    }
+
     pub(crate) fn binding(&self) -> Binding {
         match sym::st_bind(self.info) {
             sym::STB_LOCAL => Binding::Local,

@@ -81,7 +81,7 @@ impl Kind {
 
     /// True if the result depends on a symbol.
     pub(crate) const fn needs_symbol(self) -> bool {
-        !matches!(self, Self::None | Self::Base64 | Self::Base32 | Self::TableBase64)
+        !matches!(self, Self::None | Self::Base64 | Self::Base32 | Self::TableBase64 | Self::Instruction(Field::RiscvAlign))
     }
 
     /// True if it is the plain pointer of a machine whose addresses are `wide`.

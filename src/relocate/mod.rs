@@ -187,3 +187,6 @@ fn stream<A: Arch, const WIDE: bool, const BIG: bool, const EXPLICIT: bool>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod cases;

@@ -74,6 +74,7 @@ pub(crate) fn superuser() -> Cred {
 }
 
 /// A fresh credential of a user: real, effective and saved ids alike.
+#[cfg(test)]
 pub(crate) fn user(uid: u32, gid: u32) -> Cred {
     make(Identity { uid: [uid; 3], gid: [gid; 3], ..Identity::SUPERUSER })
 }

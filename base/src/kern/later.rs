@@ -6,7 +6,7 @@
 use super::time;
 use crate::kernel::kernel;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::time::Duration;
 
 /// A function of module code that takes up to two pointers.
@@ -27,7 +27,6 @@ pub(crate) struct Job {
 #[derive(Default)]
 pub(crate) struct State {
     jobs: RefCell<Vec<Job>>,
-    running: Cell<usize>,
 }
 
 impl State {
@@ -62,12 +61,9 @@ impl State {
 }
 
 fn run(job: Job) {
-    let state = &kernel().kern.later;
-    let outer = state.running.replace(job.owner);
     let [first, second] = job.arguments;
     // SAFETY: module code deferred this function with these arguments, and takes it back before it is unloaded.
     unsafe { (job.work)(first, second) };
-    state.running.set(outer);
 }
 
 /// Defers work.
@@ -97,11 +93,6 @@ pub(crate) fn settle() {
 /// When the next work is due.
 pub(crate) fn next_due() -> Option<Duration> {
     kernel().kern.later.jobs.borrow().first().map(|job| job.due)
-}
-
-/// Whether `owner`'s work runs further up the stack.
-pub(crate) fn is_running(owner: usize) -> bool {
-    kernel().kern.later.running.get() == owner
 }
 
 #[cfg(test)]

@@ -2,11 +2,15 @@
 //!
 //! The vnode layer, buffers, name lookup, `genfs`, special files and the page cache are in [`vfs`](crate::vfs).
 
+pub(crate) mod advlock;
 pub(crate) mod atomic;
+pub(crate) mod autoconf;
 pub(crate) mod calendar;
+pub(crate) mod callout;
 pub(crate) mod condition;
 pub(crate) mod console;
 pub(crate) mod cred;
+pub(crate) mod devsw;
 pub(crate) mod dirhash;
 pub(crate) mod division;
 pub(crate) mod errno;
@@ -17,12 +21,17 @@ pub(crate) mod later;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod misc;
+pub(crate) mod module;
 pub(crate) mod panic;
 pub(crate) mod pool;
 pub(crate) mod printf;
 pub(crate) mod process;
+pub(crate) mod processor;
+pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod rbtree;
+pub(crate) mod registration;
+pub(crate) mod secmodel;
 pub(crate) mod sleep;
 pub(crate) mod string;
 pub(crate) mod sysctl;
@@ -42,7 +51,11 @@ pub(crate) struct State {
     pub(crate) time: time::State,
     pub(crate) kauth: kauth::State,
     pub(crate) sysctl: sysctl::State,
+    pub(crate) autoconf: autoconf::State,
+    pub(crate) devsw: devsw::State,
+    pub(crate) registration: registration::State,
     pub(crate) later: later::State,
+    pub(crate) secmodel: secmodel::State,
     pub(crate) sleep: sleep::State,
     pub(crate) dirhash: dirhash::State,
     pub(crate) vmem: vmem::State,
@@ -57,7 +70,11 @@ impl State {
             time: time::State::default(),
             kauth: kauth::State::default(),
             sysctl: sysctl::State::default(),
+            autoconf: autoconf::State::default(),
+            devsw: devsw::State::default(),
+            registration: registration::State::default(),
             later: later::State::default(),
+            secmodel: secmodel::State::default(),
             sleep: sleep::State::default(),
             dirhash: dirhash::State::default(),
             vmem: vmem::State::default(),
@@ -69,10 +86,14 @@ impl State {
 /// Adds the functions and data of this part.
 pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     for table in [
+        advlock::EXPORTS,
         atomic::EXPORTS,
         calendar::EXPORTS,
+        callout::EXPORTS,
         condition::EXPORTS,
         console::EXPORTS,
+        registration::EXPORTS,
+        devsw::EXPORTS,
         cred::EXPORTS,
         dirhash::EXPORTS,
         division::EXPORTS,
@@ -81,12 +102,16 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         lock::EXPORTS,
         memory::EXPORTS,
         misc::EXPORTS,
+        module::EXPORTS,
         panic::EXPORTS,
         pool::EXPORTS,
         printf::EXPORTS,
         process::EXPORTS,
+        processor::EXPORTS,
+        quota::EXPORTS,
         random::EXPORTS,
         rbtree::EXPORTS,
+        secmodel::EXPORTS,
         sleep::EXPORTS,
         string::EXPORTS,
         sysctl::EXPORTS,
@@ -97,6 +122,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     ] {
         out.extend_from_slice(table);
     }
+    autoconf::exports(out);
     process::sized_exports(abi, out);
     pool::sized_exports(abi, out);
 }

@@ -103,7 +103,6 @@ unsafe fn pool_at<'a>(call: &str, pool: *mut u8) -> &'a mut Pool {
 ///
 /// # Safety
 /// `pool` must point to one.
-#[expect(clippy::too_many_arguments, reason = "NetBSD's function")]
 pub(crate) unsafe extern "C" fn pool_init(
     pool: *mut u8,
     size: usize,
@@ -195,7 +194,6 @@ unsafe fn cache_at(call: &str, cache: *mut u8) -> *mut Cache {
 ///
 /// # Safety
 /// The functions must be callable with `argument` and items.
-#[expect(clippy::too_many_arguments, reason = "NetBSD's function")]
 pub(crate) unsafe extern "C" fn pool_cache_init(
     size: usize,
     align: u32,

@@ -30,13 +30,8 @@ pub(crate) extern "C" fn curlwp() -> *mut u8 {
     kernel().kern.process.lwp.get()
 }
 
-/// The current process: `proc0`.
-pub(crate) fn curproc() -> *mut u8 {
-    // SAFETY: `fill` set the member.
-    unsafe { kernel().abi.lwp.l_proc.read(curlwp()) }
-}
-
-extern "C" fn curcpu() -> *mut u8 {
+/// The one processor's `struct cpu_info`.
+pub(crate) extern "C" fn curcpu() -> *mut u8 {
     kernel().kern.process.cpu.get()
 }
 

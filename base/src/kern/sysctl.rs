@@ -56,10 +56,6 @@ impl State {
         self.nodes.borrow().iter().find(same).copied()
     }
 
-    fn node(&self, structure: *const u8) -> Option<Node> {
-        self.nodes.borrow().iter().find(|node| node.structure.cast_const() == structure).copied()
-    }
-
     fn free_number(&self, parent: *mut u8) -> i32 {
         let nodes = self.nodes.borrow();
         let taken = nodes.iter().filter(|node| node.parent == parent).map(|node| node.number);
@@ -319,7 +315,6 @@ unsafe extern "C" fn sysctl_notavail() -> i32 {
 }
 
 /// The default handler: gives a node's value and takes a new one.
-#[expect(clippy::too_many_arguments, reason = "NetBSD's function")]
 unsafe extern "C" fn sysctl_lookup(
     _name: *const i32,
     count: u32,

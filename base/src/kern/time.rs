@@ -276,6 +276,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("getmicrouptime", microuptime),
     function!("getnanouptime", nanouptime),
     function!("getbinuptime", binuptime),
+    function!("vfs_timestamp", nanotime),
     function!("getrealtime", getrealtime),
     function!("getuptime", getuptime),
     function!("getticks", getticks),

@@ -62,12 +62,25 @@ struct Arena {
     quantum: usize,
     total: usize,
     free: Vec<Span>,
+    /// Spans that came from the source, to go back there.
+    imported: Vec<Span>,
     import: Option<Import>,
     release: Option<Release>,
     source: usize,
 }
 
 impl Arena {
+    /// Takes out an imported span that is free as a whole.
+    fn take_imported(&mut self) -> Option<Span> {
+        let whole = |span: &Span| self.free.iter().any(|free| free.start <= span.start && span.end <= free.end);
+        let at = self.imported.iter().position(whole)?;
+        let span = self.imported.swap_remove(at);
+        self.total -= span.end - span.start;
+        let taken = self.take(&Wish { least: span.start, most: span.end - 1, ..Wish::of(span.end - span.start) });
+        debug_assert_eq!(taken, Some(span.start), "the span is free");
+        Some(span)
+    }
+
     /// Adds a span of numbers; `Err` if some of them are free already.
     fn give(&mut self, span: Span) -> Result<(), ()> {
         let at = self.free.partition_point(|free| free.start < span.start);
@@ -138,7 +151,6 @@ fn with<R>(call: &str, handle: *const u8, work: impl FnOnce(&mut Arena) -> R) ->
     found.unwrap_or_else(|| panic_format(format_args!("{call} of arena {handle:p}: there is no such arena")))
 }
 
-#[expect(clippy::too_many_arguments, reason = "NetBSD's function")]
 unsafe extern "C" fn vmem_create(
     _name: *const u8,
     base: usize,
@@ -151,7 +163,7 @@ unsafe extern "C" fn vmem_create(
     _flags: u32,
     _ipl: i32,
 ) -> *const u8 {
-    let mut arena = Box::new(Arena { quantum, total: size, free: Vec::new(), import, release, source });
+    let mut arena = Box::new(Arena { quantum, total: size, import, release, source, ..Arena::default() });
     if let Some(end) = base.checked_add(size).filter(|_| size > 0) {
         let fresh = arena.give(Span { start: base, end });
         debug_assert!(fresh.is_ok(), "an empty arena has room");
@@ -191,7 +203,9 @@ unsafe fn take(call: &str, handle: *const u8, mut wish: Wish, flags: u32, out: *
             // SAFETY: module code passed the function with its source; no borrow is held.
             if unsafe { import(source as *mut u8, size, flags, &raw mut start) } == 0 {
                 // SAFETY: as `vmem_add`'s caller.
-                unsafe { vmem_add(handle, start, size, flags) };
+                if unsafe { vmem_add(handle, start, size, flags) } == 0 {
+                    with(call, handle, |arena| arena.imported.push(Span { start, end: start + size }));
+                }
                 found = with(call, handle, |arena| arena.take(&wish));
             }
         }
@@ -214,7 +228,6 @@ unsafe extern "C" fn vmem_alloc(handle: *const u8, size: usize, flags: u32, out:
     unsafe { take("vmem_alloc", handle, Wish::of(size), flags, out) }
 }
 
-#[expect(clippy::too_many_arguments, reason = "NetBSD's function")]
 unsafe extern "C" fn vmem_xalloc(
     handle: *const u8,
     size: usize,
@@ -237,6 +250,18 @@ unsafe extern "C" fn vmem_free(handle: *const u8, start: usize, size: usize) {
     });
     if given.is_err() {
         panic_format(format_args!("vmem_free of {size} numbers from {start:#x}: some of them are free"));
+    }
+    give_back("vmem_free", handle);
+}
+
+/// Gives imported spans that are free back to the source.
+fn give_back(call: &str, handle: *const u8) {
+    let (release, source) = with(call, handle, |arena| (arena.release, arena.source));
+    while let Some(release) = release
+        && let Some(span) = with(call, handle, Arena::take_imported)
+    {
+        // SAFETY: module code passed the function with its source; no borrow is held.
+        unsafe { release(source as *mut u8, span.start, span.end - span.start) };
     }
 }
 
@@ -293,5 +318,40 @@ mod tests {
         assert_eq!(arena.take(&Wish { least: 300, most: 309, ..Wish::of(1) }), None);
         assert_eq!(arena.take(&Wish { nocross: 8, ..Wish::of(9) }), None);
         assert_eq!(arena.take(&Wish::of(7)), Some(1));
+    }
+
+    unsafe extern "C" fn import(given: *mut u8, size: usize, _flags: u32, start: *mut usize) -> i32 {
+        // SAFETY: the test's counter, and the arena's variable.
+        unsafe {
+            *given.cast::<usize>() += size;
+            start.write(5000);
+        }
+        0
+    }
+
+    unsafe extern "C" fn release(given: *mut u8, start: usize, size: usize) {
+        assert_eq!(start, 5000);
+        // SAFETY: the test's counter.
+        unsafe { *given.cast::<usize>() -= size };
+    }
+
+    #[test]
+    fn what_is_imported_goes_back() {
+        let mut given = 0_usize;
+        let source = (&raw mut given).expose_provenance();
+        crate::testing::Bench::new().inside(|| {
+            // SAFETY: the functions fit the counter.
+            unsafe {
+                let none = core::ptr::null();
+                let arena = vmem_create(none, 0, 8, 4, Some(import), Some(release), source, 0, 0, 0);
+                let (mut one, mut two) = (0, 0);
+                assert_eq!((vmem_alloc(arena, 6, 0, &raw mut one), vmem_alloc(arena, 7, 0, &raw mut two)), (0, 0));
+                assert_eq!((one, two, vmem_size(arena, 3)), (0, 5000, 16));
+                assert_eq!(*(source as *const usize), 8);
+                vmem_free(arena, two, 7);
+                assert_eq!((*(source as *const usize), vmem_size(arena, 1), vmem_size(arena, 2)), (0, 8, 0));
+                vmem_destroy(arena);
+            }
+        });
     }
 }

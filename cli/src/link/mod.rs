@@ -1,6 +1,7 @@
 //! `rumpload link`: links modules for a chosen address, without running them.
 
 mod library;
+mod linux;
 mod session;
 mod symbols;
 
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use session::Session;
+use session::{Session, Wanted};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -26,16 +27,21 @@ pub struct Link {
     /// Look for modules below directories too.
     #[arg(long)]
     recursive: bool,
-    /// Find required modules in this directory: DIR/NAME/NAME.kmod. Without it each file is linked alone.
+    /// Find required modules in this directory: DIR/NAME/NAME.kmod, or Linux modules anywhere below it. Without it each file is
+    /// linked alone.
     #[arg(long, value_name = "DIR")]
     modules: Option<PathBuf>,
+    /// Give each symbol that the kernel exports by this file, a Module.symvers, an address of its own, in reach, and check
+    /// checksums, licenses and namespaces of Linux modules.
+    #[arg(long, value_name = "FILE")]
+    symvers: Option<PathBuf>,
     /// Give each symbol that nobody exports an address of its own, in reach.
     #[arg(long)]
     assume_missing: bool,
     /// Addresses of symbols, as named after renaming: lines `name address`.
     #[arg(long, value_name = "FILE")]
     symbols: Option<PathBuf>,
-    /// Run address of the first byte of each module.
+    /// Run address of the first byte of each module; Linux modules with --modules follow each other from there.
     #[arg(long, value_name = "ADDR", default_value = "0x10000000", value_parser = symbols::address)]
     at: u64,
     /// Prefix that the namespace gives to global symbols; empty to rename nothing.
@@ -116,7 +122,15 @@ impl Link {
             Some(file) => symbols::read(file)?,
             None => Vec::new(),
         };
-        let mut session = Session::new(self.at, &self.prefix, known, self.modules.clone(), self.assume_missing);
+        let wanted = Wanted {
+            at: self.at,
+            prefix: self.prefix.clone(),
+            known,
+            modules: self.modules.clone(),
+            symvers: self.symvers.clone(),
+            assume_missing: self.assume_missing,
+        };
+        let mut session = Session::new(wanted, &files)?;
         let mut output = output();
         let mut counts = Counts { of: files.len(), ..Counts::default() };
         let progress = progress(files.len());

@@ -1,11 +1,15 @@
 //! What is shared by the modules of one command line: names, addresses, required modules.
 
 use super::library::{Library, Provided};
+use super::linux::Tree;
 use super::{Assumed, Finished, Outcome, Placed};
+use crate::files;
 use crate::inspect::{namespace, requirements};
+use anyhow::Result;
+use rumpload::Flavour;
 use rumpload::address::RunAddr;
 use rumpload::image::Image;
-use rumpload::load::Linker;
+use rumpload::load::{Linked, Linker};
 use rumpload::metadata::netbsd::Modinfo;
 use rumpload::rename::{Name, Namespace};
 use rumpload::resolve::{Resolved, Scope, SymbolKind};
@@ -20,7 +24,7 @@ pub const PAGE: usize = 4096;
 /// Where required modules run, in bytes behind the address of the module that is looked at.
 const REQUIRED: u64 = 0x1000_0000;
 /// Where assumed symbols begin, likewise: all in reach of 32-bit relocations that go either way.
-const ASSUMED: u64 = 0x5000_0000;
+pub const ASSUMED: u64 = 0x5000_0000;
 /// Bytes from one assumed symbol to the next.
 const ASSUMED_STEP: u64 = 16;
 
@@ -37,6 +41,18 @@ pub struct Outside {
     known: HashMap<OwnedName, u64>,
     /// Address of the first assumed symbol; `None` if nothing is assumed.
     assumed: Option<u64>,
+}
+
+impl Outside {
+    /// The address that was given for `name`.
+    pub fn address(&self, name: Name<'_>) -> Option<u64> {
+        self.known.get(&owned(name)).copied()
+    }
+
+    /// Whether missing symbols get addresses of their own.
+    pub fn assumes(&self) -> bool {
+        self.assumed.is_some()
+    }
 }
 
 /// A module on its way.
@@ -100,21 +116,42 @@ impl Scope for Names<'_> {
     }
 }
 
+/// How a command line wants its modules linked.
+pub struct Wanted {
+    pub at: u64,
+    pub prefix: String,
+    pub known: Vec<(String, u64)>,
+    pub modules: Option<PathBuf>,
+    pub symvers: Option<PathBuf>,
+    pub assume_missing: bool,
+}
+
 pub struct Session {
     at: u64,
     outside: Outside,
     library: Option<Library>,
     linker: Linker,
+    tree: Tree,
 }
 
 impl Session {
-    pub fn new(at: u64, prefix: &str, known: Vec<(String, u64)>, modules: Option<PathBuf>, assume_missing: bool) -> Self {
-        let spelled = namespace(prefix, 0);
+    /// A session that will be asked for modules of `files`.
+    pub fn new(wanted: Wanted, files: &[PathBuf]) -> Result<Self> {
+        let Wanted { at, prefix, known, modules, symvers, assume_missing } = wanted;
+        let spelled = namespace(&prefix, 0);
         let known = known.into_iter().map(|(name, value)| (owned(spelled.spelled(&name)), value)).collect();
         let assumed = assume_missing.then(|| at.wrapping_add(ASSUMED));
-        let outside = Outside { prefix: prefix.to_owned(), known, assumed };
+        let mut seen = files.to_vec();
+        if let Some(directory) = &modules {
+            // A directory without modules of either flavour is an error of whoever needs one.
+            seen.extend(files::modules(std::slice::from_ref(directory), true).unwrap_or_default());
+            seen.sort();
+            seen.dedup();
+        }
+        let tree = Tree::new(&seen, modules.is_none(), symvers.as_deref(), at)?;
+        let outside = Outside { prefix, known, assumed };
         let library = modules.map(|directory| Library::new(directory, RunAddr::new(at.wrapping_add(REQUIRED))));
-        Self { at, outside, library, linker: Linker::new() }
+        Ok(Self { at, outside, library, linker: Linker::new(), tree })
     }
 
     /// Links the module in `file`.
@@ -123,6 +160,9 @@ impl Session {
             Ok(bytes) => bytes,
             Err(error) => return Outcome::Failed { reason: error.to_string() },
         };
+        if Image::parse(&bytes).is_ok_and(|image| Flavour::of(&image) == Some(Flavour::Linux)) {
+            return self.tree.link(file, &self.outside);
+        }
         let candidate = match Candidate::new(bytes) {
             Ok(candidate) => candidate,
             Err(reason) => return Outcome::Refused { reason },
@@ -145,18 +185,19 @@ impl Session {
         let image = Image::parse(&candidate.bytes).map_err(|error| error.to_string())?;
         let linked = self.linker.link(&image, &namespace, &names, &memory, Placement::Anywhere);
         let linked = linked.map_err(|error| error.to_string())?;
+        let bytes = detached.bytes(linked.reservation.run()).ok_or("the linked bytes are gone")?;
+        Ok(Finished::new(&candidate.name, &image, &linked, names.assumed(&namespace), bytes))
+    }
+}
+
+impl Finished {
+    /// What is told of `image`, linked.
+    pub fn new(name: &str, image: &Image<'_>, linked: &Linked, assumed: Vec<Assumed>, bytes: Vec<u8>) -> Self {
         let sections = image.sections().filter_map(|section| {
             let address = linked.address(section.index(), 0)?.get();
             Some(Placed { index: section.index().0, name: section.name().to_owned(), address, size: section.size() })
         });
-        let bytes = detached.bytes(linked.reservation.run()).ok_or("the linked bytes are gone")?;
-        Ok(Finished {
-            name: candidate.name.clone(),
-            run: linked.reservation.run().get(),
-            size: bytes.len() as u64,
-            sections: sections.collect(),
-            assumed: names.assumed(&namespace),
-            bytes,
-        })
+        let run = linked.reservation.run().get();
+        Self { name: name.to_owned(), run, size: bytes.len() as u64, sections: sections.collect(), assumed, bytes }
     }
 }

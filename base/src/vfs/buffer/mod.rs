@@ -314,6 +314,8 @@ unsafe extern "C" fn buf_memcalc() -> usize {
 }
 
 const EXPORTS: &[Export] = &[
+    // A limit of the journal; 0 as in a rump kernel, which has no fixed number of buffers.
+    data!("nbuf", 4, 4),
     function!("getblk", getblk),
     function!("incore", incore),
     function!("brelse", brelse),
