@@ -22,13 +22,19 @@ const THREADS: &str = "threads inside an instance are not offered";
 const WRITING: &str = "only writing needs it";
 const SNAPSHOTS: &str = "snapshots of a mounted file system are not offered";
 const ROOT: &str = "only mounting a root file system needs it";
+const ATTRIBUTES: &str = "extended attributes are not offered";
 
 const fn trap(name: &'static str, reason: &'static str) -> Trap {
     Trap { name, reason }
 }
 
 /// Every declared trap.
-pub static TRAPS: &[Trap] = &[trap("device_class", ROOT), trap("kthread_create", THREADS), trap("kthread_exit", THREADS)];
+pub static TRAPS: &[Trap] = &[
+    trap("kthread_create", THREADS),
+    trap("kthread_exit", THREADS),
+    trap("device_class", ROOT),
+    trap("extattr_check_cred", ATTRIBUTES),
+];
 
 /// Adds one export per trap.
 pub(crate) fn exports(out: &mut Vec<Export>) {

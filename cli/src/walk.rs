@@ -19,11 +19,8 @@ pub fn files(kernel: &Arc<Kernel>, top: &str) -> Result<Vec<Vec<u8>>> {
                 continue;
             }
             let path = [&directory, b"/".as_slice(), &entry.name].concat();
-            let kind = match entry.kind {
-                Some(kind) => kind,
-                None => kernel.lstat(&absolute(top, &path))?.kind,
-            };
-            match kind {
+            // The entry's own word on the type is a hint: v7fs gets it wrong on volumes of the other byte order.
+            match kernel.lstat(absolute(top, &path))?.kind {
                 FileKind::Directory => directories.push(path),
                 FileKind::File => files.push(path),
                 _ => {}

@@ -2,6 +2,7 @@
 
 use super::{Error, ModuleFlags};
 use crate::address::RunAddr;
+use crate::errno;
 use crate::instance::Instance;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -38,6 +39,20 @@ pub struct Status {
 }
 
 impl Instance {
+    /// Whether modules may be loaded explicitly (0) or by autoload (1): `MODCTL_EXISTS` of `modctl(2)`. Policy alone answers; a
+    /// switched-off autoload still exists.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]; [`Error::Invalid`] for any other number.
+    pub fn exists(&self, kind: i32) -> Result<(), Error> {
+        let autoload = match kind {
+            0 => false,
+            1 => true,
+            _ => return Err(Error::Invalid { why: "neither a load nor an autoload", errno: errno::EINVAL }),
+        };
+        self.config().policy.exists(autoload).map_err(|why| Error::Refused { module: String::new(), why })
+    }
+
     /// Active modules, newest first, then built-ins that are not started.
     ///
     /// # Errors

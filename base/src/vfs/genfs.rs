@@ -1,14 +1,14 @@
 //! `genfs`: the operations most file systems leave to their kernel.
 
 mod access;
+#[cfg(test)]
+mod file_tests;
 mod getpages;
 mod node;
 mod putpages;
 mod rename;
 mod rename_checks;
 mod runs;
-#[cfg(test)]
-mod file_tests;
 
 use super::object::{ComponentName, Vnode};
 use super::{reclaim, vnode, vop};

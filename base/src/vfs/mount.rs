@@ -290,8 +290,12 @@ unsafe extern "C" fn copy_statvfs_info(stat: Statvfs, mp: Mount) {
 /// The tail queue that modules may walk; the base keeps its own list and leaves this one empty.
 pub(crate) fn fill(kernel: &Kernel) {
     let head = kernel.data("mountlist");
-    // SAFETY: the export has the size of a queue head.
-    unsafe { TailQueue { head: 0, link: 0 }.init(head) };
+    // SAFETY: the exports have the sizes of a queue head and an int.
+    unsafe {
+        TailQueue { head: 0, link: 0 }.init(head);
+        // A debug switch: 0 would refuse forced unmounts.
+        kernel.data("doforce").cast::<i32>().write(1);
+    }
 }
 
 pub(crate) const EXPORTS: &[Export] = &[
@@ -306,5 +310,6 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("vfs_getvfs", vfs_getvfs),
     function!("set_statvfs_info", set_statvfs_info),
     function!("copy_statvfs_info", copy_statvfs_info),
+    data!("doforce", 4, 4),
     data!("mountlist", size_of::<usize>() * 2, align_of::<usize>()),
 ];

@@ -204,6 +204,7 @@ pub(crate) fn fill(kernel: &Kernel) {
         numbers.pageshift.write(statistics, PAGE_SHIFT);
         numbers.freemin.write(statistics, 16i32);
         numbers.freetarg.write(statistics, 64i32);
+        lock::mutex_init(kernel.data("uvm_pageqlock"), 0, 0);
         // No thread is the page daemon: file systems compare this with the current one.
         kernel.abi.uvm.pagedaemon_lwp.write(kernel.data("uvm"), core::ptr::null::<u8>());
     }

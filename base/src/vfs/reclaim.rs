@@ -6,7 +6,7 @@ use super::{buffer, dead, namecache, pages, spec, vop};
 use crate::abi::constants::{
     FORCECLOSE, LK_EXCLUSIVE, SKIPSYSTEM, V_SAVE, VI_EXECMAP, VI_TEXT, VREG, VV_LOCKSWORK, VV_ROOT, VV_SYSTEM, WRITECLOSE,
 };
-use crate::export::{Export, function};
+use crate::export::{Export, data, function};
 use crate::kern::errno::EBUSY;
 use crate::kern::lock;
 use crate::kern::panic::panic_format;
@@ -225,6 +225,8 @@ unsafe extern "C" fn iterator_next(marker: Vnode, selector: Option<Selector>, ar
 }
 
 pub(crate) const EXPORTS: &[Export] = &[
+    // A debug switch; 0 is quiet.
+    data!("prtactive", 4, 4),
     function!("vrecycle", vrecycle),
     function!("vgone", vgone),
     function!("vrevoke", vrevoke),

@@ -12,7 +12,7 @@ use crate::abi::constants::{
 use crate::export::{Export, data, function};
 use crate::kern::errno::{EIO, EISDIR, ENOENT, EOPNOTSUPP};
 use crate::kern::uio::Transfer;
-use crate::kern::{cred, printf, time};
+use crate::kern::{cred, printf};
 use crate::kernel::{Kernel, kernel};
 use alloc::format;
 
@@ -172,16 +172,6 @@ pub(crate) fn mode_of(kind: i32) -> u32 {
     usize::try_from(kind).ok().and_then(|kind| MODES.get(kind)).copied().unwrap_or(0) as u32
 }
 
-/// Locks of ranges between processes, of which there is one.
-unsafe extern "C" fn lf_advlock(_arguments: *mut u8, _head: *mut u8, _size: i64) -> i32 {
-    EOPNOTSUPP
-}
-
-unsafe extern "C" fn vfs_timestamp(result: *mut u8) {
-    // SAFETY: the caller's timespec is writable.
-    unsafe { time::put_timespec(kernel().abi, result, time::wall()) };
-}
-
 /// Fills the tables of types.
 pub(crate) fn fill(kernel: &Kernel) {
     // SAFETY: the exports have the tables' sizes.
@@ -201,9 +191,6 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("vattr_null", vattr_null),
     function!("vprint", vprint),
     function!("vtype2dt", vtype2dt),
-    function!("lf_advlock", lf_advlock),
-    function!("vfs_timestamp", vfs_timestamp),
-    data!("prtactive", 4, 4),
     data!("iftovt_tab", 64, 4),
     data!("vttoif_tab", 36, 4),
     data!("desiredvnodes", 4, 4),

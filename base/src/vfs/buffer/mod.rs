@@ -64,7 +64,6 @@ pub(crate) fn fill(kernel: &Kernel) {
     unsafe {
         reuse_queue().init(kernel.vfs.buffers.head());
         lock::mutex_init(kernel.data("bufcache_lock"), 0, 0);
-        kernel.data("nbuf").cast::<u32>().write((LIMIT / crate::abi::constants::MAXBSIZE as usize) as u32);
     }
 }
 
@@ -315,6 +314,8 @@ unsafe extern "C" fn buf_memcalc() -> usize {
 }
 
 const EXPORTS: &[Export] = &[
+    // A limit of the journal; 0 as in a rump kernel, which has no fixed number of buffers.
+    data!("nbuf", 4, 4),
     function!("getblk", getblk),
     function!("incore", incore),
     function!("brelse", brelse),
@@ -323,7 +324,6 @@ const EXPORTS: &[Export] = &[
     function!("bbusy", bbusy),
     function!("bremfree", bremfree),
     function!("buf_memcalc", buf_memcalc),
-    data!("nbuf", 4, 4),
     data!("bufcache_lock", size_of::<usize>(), align_of::<usize>()),
 ];
 

@@ -3,8 +3,8 @@
 use super::{getpages, lock, node, putpages};
 use crate::abi::constants::{LK_EXCLUSIVE, PGO_ALLPAGES, PGO_CLEANIT, PGO_FREE, PGO_SYNCIO, UBC_READ, UBC_WRITE, VREG};
 use crate::kern::errno::EIO;
-use crate::kern::uio::Transfer;
 use crate::kern::memory;
+use crate::kern::uio::Transfer;
 use crate::kernel::kernel;
 use crate::testing::Bench;
 use crate::vfs::object::{Buf, FsOperations, Uio, Vnode};
@@ -62,7 +62,11 @@ unsafe extern "C" fn strategy(arguments: *mut u8) -> i32 {
         let stored = &mut disk.bytes[at..at + length];
         // SAFETY: the buffer's data are as long as its count says.
         let data = unsafe { core::slice::from_raw_parts_mut(bp.data(), length) };
-        if bp.flags() & crate::abi::constants::B_READ != 0 { data.copy_from_slice(stored) } else { stored.copy_from_slice(data) }
+        if bp.flags() & crate::abi::constants::B_READ != 0 {
+            data.copy_from_slice(stored)
+        } else {
+            stored.copy_from_slice(data)
+        }
         bp.set_resid(0);
     });
     transfer::done(bp);
@@ -76,7 +80,6 @@ fn file(size: usize, map: Vec<i64>) -> Vnode {
     DISK.replace(Disk { bytes, map, ..Disk::default() });
     let mp = mount::allocate(FsOperations::NULL, Vnode::NULL);
     mp.set_fs_shift(SHIFT);
-    mp.set_device_shift(9);
     let vp = vnode::allocate(Phase::Active);
     vnode::insert_in_mount(vp, mp);
     vp.set_kind(VREG);

@@ -19,26 +19,14 @@ pub(super) enum Direction {
     Write,
 }
 
-/// How a file system counts blocks: shifts of its own blocks and of what lies below.
-#[derive(Clone, Copy)]
-pub(super) struct Shifts {
-    pub(super) file: u32,
-    pub(super) device: u32,
-}
-
-impl Shifts {
-    pub(super) fn of(vp: Vnode) -> Result<Self, i32> {
-        if vp.kind() == VBLK {
-            return Ok(Self { file: DEV_BSHIFT as u32, device: DEV_BSHIFT as u32 });
-        }
-        let (file, device) = (vp.mount().fs_shift(), vp.mount().device_shift());
-        // A block above the largest transfer or below a device's would make the arithmetic below wrong.
-        if (9..=16).contains(&file) && (9..=16).contains(&device) {
-            Ok(Self { file: file as u32, device: device as u32 })
-        } else {
-            Err(EINVAL)
-        }
-    }
+/// The shift of a file's blocks.
+///
+/// What lies below always counts in units of 512 bytes: the mount has a member that seems to say so, but cd9660 puts a size
+/// into it.
+fn shift_of(vp: Vnode) -> Result<u32, i32> {
+    let shift = if vp.kind() == VBLK { DEV_BSHIFT } else { vp.mount().fs_shift() };
+    // Smaller blocks than a device's would make the arithmetic below wrong.
+    u32::try_from(shift).ok().filter(|shift| (DEV_BSHIFT as u32..=30).contains(shift)).ok_or(EINVAL)
 }
 
 /// Bytes of a file that lie in a row.
@@ -54,13 +42,13 @@ pub(super) struct Run {
 pub(super) type Locate<'a> = &'a mut dyn FnMut(i64) -> Result<(i64, usize), i32>;
 
 /// The bytes from `offset` on, at most `limit`, that one transfer can move.
-pub(super) fn run_at(offset: i64, limit: usize, shifts: Shifts, locate: Locate<'_>) -> Result<Run, i32> {
-    let block_of = |offset: i64| offset >> shifts.file;
+pub(super) fn run_at(offset: i64, limit: usize, shift: u32, locate: Locate<'_>) -> Result<Run, i32> {
+    let block_of = |offset: i64| offset >> shift;
     let (first, more) = locate(block_of(offset))?;
-    let within = offset - (block_of(offset) << shifts.file);
+    let within = offset - (block_of(offset) << shift);
     // The end of what one answer covers, in bytes from `offset`.
     let reach = |at: i64, more: usize| {
-        let end = (block_of(at).saturating_add(1).saturating_add_unsigned(more as u64)).saturating_mul(1 << shifts.file);
+        let end = (block_of(at).saturating_add(1).saturating_add_unsigned(more as u64)).saturating_mul(1 << shift);
         usize::try_from(end.saturating_sub(offset)).unwrap_or(limit).min(limit)
     };
     let mut length = reach(offset, more);
@@ -71,11 +59,11 @@ pub(super) fn run_at(offset: i64, limit: usize, shifts: Shifts, locate: Locate<'
     while length < limit {
         let at = offset + length as i64;
         match locate(block_of(at)) {
-            Ok((block, more)) if block == first + (((length as i64) + within) >> shifts.device) => length = reach(at, more),
+            Ok((block, more)) if block == first + (((length as i64) + within) >> DEV_BSHIFT) => length = reach(at, more),
             _ => break,
         }
     }
-    Ok(Run { length, block: Some(first + (within >> shifts.device)) })
+    Ok(Run { length, block: Some(first + (within >> DEV_BSHIFT)) })
 }
 
 /// Moves the bytes from `offset` on, `length` of them, to or from `list`, whose first page starts at `offset`. Holes are
@@ -91,7 +79,7 @@ pub(super) fn transfer(
     direction: Direction,
     hole: &mut dyn FnMut(usize, usize),
 ) -> Result<(), i32> {
-    let shifts = Shifts::of(vp)?;
+    let shift = shift_of(vp)?;
     let mut done = 0;
     while done < length {
         let mut below = vp;
@@ -108,7 +96,7 @@ pub(super) fn transfer(
             below = device;
             Ok((at, usize::try_from(more).unwrap_or(0)))
         };
-        let run = run_at(offset + done as i64, (length - done).min(LIMIT), shifts, &mut locate)?;
+        let run = run_at(offset + done as i64, (length - done).min(LIMIT), shift, &mut locate)?;
         match run.block {
             Some(block) => move_run(vp, below, block, list, done, run.length, direction)?,
             None if direction == Direction::Read => {
@@ -207,14 +195,14 @@ fn strategy(vp: Vnode, below: Vnode, block: i64, data: *mut u8, length: usize, d
 
 #[cfg(test)]
 mod tests {
-    use super::{Run, Shifts, run_at};
+    use super::{Run, run_at};
     use crate::kern::errno::EIO;
 
-    const SHIFTS: Shifts = Shifts { file: 11, device: 9 };
+    const SHIFT: u32 = 11;
 
     /// A file whose blocks lie where the list says, every answer covering one block.
     fn run(blocks: &[i64], offset: i64, limit: usize) -> Result<Run, i32> {
-        run_at(offset, limit, SHIFTS, &mut |block| blocks.get(block as usize).map(|at| (*at, 0)).ok_or(EIO))
+        run_at(offset, limit, SHIFT, &mut |block| blocks.get(block as usize).map(|at| (*at, 0)).ok_or(EIO))
     }
 
     #[test]
@@ -241,11 +229,11 @@ mod tests {
     #[test]
     fn an_answer_may_cover_many_blocks() {
         let mut asked = 0;
-        let run = run_at(0, 1 << 16, SHIFTS, &mut |_| {
+        let run = run_at(0, 1 << 16, SHIFT, &mut |_| {
             asked += 1;
             Ok((8, 31))
         });
         assert_eq!((run, asked), (Ok(Run { length: 1 << 16, block: Some(8) }), 1));
-        assert_eq!(run_at(0, 4096, SHIFTS, &mut |_| Ok((8, usize::MAX))), Ok(Run { length: 4096, block: Some(8) }));
+        assert_eq!(run_at(0, 4096, SHIFT, &mut |_| Ok((8, usize::MAX))), Ok(Run { length: 4096, block: Some(8) }));
     }
 }
