@@ -80,7 +80,7 @@ impl Server {
     /// Autoloads a file system with the module it requires, mounts it, reads, and takes it all away again.
     fn session(&self) -> Result<(), String> {
         let kernel = &self.kernel;
-        let arguments = MountArguments::plain(kernel.abi(), kernel.abi().pointer());
+        let arguments = MountArguments::plain(kernel.abi());
         let request = MountRequest { kind: "tarfs", directory: DIRECTORY, device: Some(DEVICE), read_only: true, arguments };
         kernel.mount(&request).map_err(|error| format!("mount: {error}"))?;
         let names = kernel.read_directory("/mnt/sub").map_err(|error| format!("list: {error}"))?;
