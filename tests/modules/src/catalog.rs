@@ -90,6 +90,10 @@ pub const RECIPES: &[Recipe] = &[
     crash("crash_divide", &["NAME=\"crash_divide\"", "DIVIDE"]),
     crash("crash_loop", &["NAME=\"crash_loop\"", "LOOP"]),
     crash("crash_jump", &["NAME=\"crash_jump\"", "JUMP"]),
+    crash("crash_store_vfs", &["NAME=\"crash_store_vfs\"", "STORE", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_divide_vfs", &["NAME=\"crash_divide_vfs\"", "DIVIDE", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_loop_vfs", &["NAME=\"crash_loop_vfs\"", "LOOP", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_jump_vfs", &["NAME=\"crash_jump_vfs\"", "JUMP", "CLASS=MODULE_CLASS_VFS"]),
 ];
 
 const fn names() -> [&'static str; RECIPES.len()] {
@@ -113,5 +117,5 @@ const fn names() -> [&'static str; RECIPES.len()] {
 /// * `cookies`, which reads the directory `/mnt/many` in small pieces and again from every cookie;
 /// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
 ///   `no_record`, `two_records`;
-/// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start.
+/// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start, and with `_vfs` as file systems.
 pub const NAMES: &[&str] = &names();
