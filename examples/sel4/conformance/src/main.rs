@@ -9,7 +9,7 @@ extern crate alloc;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
 use rumpload::resource::conformance::{self, RunsIn};
-use rumpload::resource::{Console, HostError, HostErrorKind, Memory, Placement};
+use rumpload::resource::{HostError, HostErrorKind, Memory, Placement};
 use rumpload_l4::{
     Connection, EntryKind, Failure, FileServer, FileService, FileStat, Mount, RemoteBlock, Sender, Status, host, serve,
 };
@@ -54,7 +54,7 @@ fn run(start: &'static Start) -> Result<HostError, HostError> {
     conformance::entropy(&*host.entropy);
     conformance::entropy(&ProcessorEntropy::new());
     passed("entropy");
-    refuses(&*memory);
+    refuses(&memory);
     passed("exhaustion");
 
     let mut down = Receiver::new(cap::SERVICE, Reply::Slot { cnode: cap::CNODE, slot: cap::REPLY.0 });

@@ -136,8 +136,7 @@ impl FileService for KernelFiles {
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Failure> {
         let directory = core::str::from_utf8(mount.path).map_err(|_| HostErrorKind::InvalidInput)?;
         let kernel = self.kernel()?;
-        let arguments = MountArguments::new(kernel.abi(), mount.kind)
-            .unwrap_or_else(|_| MountArguments::plain(kernel.abi(), kernel.abi().pointer()));
+        let arguments = MountArguments::new(kernel.abi(), mount.kind).unwrap_or_else(|_| MountArguments::plain(kernel.abi()));
         let device = arguments.wants_path().then(|| device_path(mount.device));
         let (kind, device, read_only) = (mount.kind, device.as_deref(), mount.read_only);
         let result = kernel.mount(&MountRequest { kind, directory, device, read_only, arguments });
