@@ -12,13 +12,17 @@ pub struct Boot {
     pub abi: &'static Abi,
     /// Log every call of module code into the base kernel to the host's console.
     pub trace: bool,
+    /// Most bytes of file contents that are kept in memory while nobody uses them.
+    pub page_cache: usize,
+    /// Most bytes of blocks of devices that are kept in memory while nobody uses them.
+    pub buffer_cache: usize,
 }
 
 impl Boot {
-    /// A kernel with `abi`'s layouts and the configuration given.
+    /// A kernel with `abi`'s layouts and the configuration given, and caches of the size that suits a process: 128 and 16 MiB.
     #[must_use]
     pub fn new(config: Config, abi: &'static Abi) -> Self {
-        Self { config, abi, trace: false }
+        Self { config, abi, trace: false, page_cache: vfs::PAGE_CACHE, buffer_cache: vfs::BUFFER_CACHE }
     }
 }
 
@@ -48,7 +52,7 @@ impl Kernel {
     /// # Errors
     /// What making the instance or its export table can fail with: the host has no memory for the stack or the exports.
     pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
-        let Boot { mut config, abi, trace } = boot;
+        let Boot { mut config, abi, trace, page_cache, buffer_cache } = boot;
         config.hooks.refresh = refresh;
         let exports = export::all(abi);
         let kernel = Arc::new(Self {
@@ -63,6 +67,7 @@ impl Kernel {
         kernel.instance.enter(|| {
             kern::fill(&kernel);
             vfs::fill(&kernel);
+            vfs::limit(&kernel, page_cache, buffer_cache);
         })?;
         Ok(kernel)
     }

@@ -103,6 +103,16 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
 }
 
 /// Gives data exports their first values and makes the root. Runs once, inside the instance.
+/// Bytes of the page cache and of the buffer cache unless a server says otherwise.
+pub(crate) const PAGE_CACHE: usize = pages::DEFAULT_LIMIT << crate::abi::constants::PAGE_SHIFT;
+pub(crate) const BUFFER_CACHE: usize = buffer::DEFAULT_LIMIT;
+
+/// Sets the sizes of both caches in bytes.
+pub(crate) fn limit(kernel: &Kernel, page_cache: usize, buffer_cache: usize) {
+    pages::set_limit(page_cache >> crate::abi::constants::PAGE_SHIFT);
+    kernel.vfs.buffers.set_limit(buffer_cache);
+}
+
 pub(crate) fn fill(kernel: &Kernel) {
     operation::fill(kernel);
     mount::fill(kernel);
