@@ -18,10 +18,19 @@ pub struct Trap {
     pub reason: &'static str,
 }
 
+impl Trap {
+    /// The trap whose call ended an instance, from the reason that [`Error::Ended`](rumpload::Error::Ended) gives.
+    #[must_use]
+    pub fn of_reason(reason: &str) -> Option<&'static Self> {
+        let (name, _) = reason.strip_prefix(CALLED)?.split_once(' ')?;
+        TRAPS.iter().find(|trap| trap.name == name)
+    }
+}
+
+/// What the reason of an instance that a trap ended begins with.
+const CALLED: &str = "declared trap ";
+
 const THREADS: &str = "threads inside an instance are not offered";
-const WRITING: &str = "only writing needs it";
-const SNAPSHOTS: &str = "snapshots of a mounted file system are not offered";
-const ROOT: &str = "only mounting a root file system needs it";
 const ATTRIBUTES: &str = "extended attributes are not offered";
 
 const fn trap(name: &'static str, reason: &'static str) -> Trap {
@@ -43,7 +52,7 @@ pub(crate) fn exports(out: &mut Vec<Export>) {
 /// Where every trap's entry arrives.
 pub(crate) extern "C" fn called(index: u32) -> ! {
     match TRAPS.get(index as usize) {
-        Some(trap) => panic_message(&format!("declared trap {} was called: {}", trap.name, trap.reason)),
+        Some(trap) => panic_message(&format!("{CALLED}{} was called: {}", trap.name, trap.reason)),
         None => panic_message("an unknown declared trap was called"),
     }
 }
