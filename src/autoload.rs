@@ -83,6 +83,15 @@ pub trait Policy: Send + Sync {
         let _ = name;
         Ok(())
     }
+
+    /// Whether modules may be loaded at all, by autoload or explicitly: what `modctl(2)` answers to `MODCTL_EXISTS`.
+    ///
+    /// # Errors
+    /// Why not.
+    fn exists(&self, autoload: bool) -> Result<(), Refusal> {
+        let _ = autoload;
+        Ok(())
+    }
 }
 
 /// Everything is allowed.
@@ -106,6 +115,10 @@ impl Policy for Allow {
 impl Policy for Deny {
     fn autoload(&self, _trigger: &Trigger<'_>, _name: &str) -> Result<(), Refusal> {
         Err(Refusal::Policy)
+    }
+
+    fn exists(&self, autoload: bool) -> Result<(), Refusal> {
+        if autoload { Err(Refusal::Policy) } else { Ok(()) }
     }
 }
 

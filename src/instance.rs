@@ -27,11 +27,14 @@ pub struct Hooks {
     pub release_properties: fn(context: usize, argument: usize),
     /// Runs at each outermost entry: brings exported data up to date.
     pub refresh: fn(context: usize),
+    /// Runs after the code of a module came, before any of it runs, and after it went: for supervisors, which want to know what
+    /// lies where if a module takes its server down. May call [`Instance::visit_code`].
+    pub code_changed: fn(instance: &Instance),
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { properties: |_, _| 0, release_properties: |_, _| {}, refresh: |_| {} }
+        Self { properties: |_, _| 0, release_properties: |_, _| {}, refresh: |_| {}, code_changed: |_| {} }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::arch::Machine;
 use crate::error::{Feature, LinkError, OutOfRange, Problem};
 use crate::flavour::{Flavour, Purpose};
 use crate::image::{Image, Section};
-use crate::plan::{Plan, Slots};
+use crate::plan::{Plan, SegmentKind, Slots};
 use crate::relocate::{self, Cause, Context, Fault, Refusal, State, Target, Value};
 use crate::rename::Namespace;
 use crate::resolve::{self, Import, Scope, SymbolKind};
@@ -151,7 +151,7 @@ impl Linker {
         self.plan.fill(image, job.options.flavour, job.memory.page_size(), slots, &self.wanted)?;
         let request = Request { len: self.plan.region_len(), align: self.plan.region_align(), placement: job.options.placement };
         let host = |wanted| move |error| LinkError::Host { wanted, error };
-        let mut reservation = Reservation::new(job.memory, &request).map_err(host("memory for the module"))?;
+        let mut reservation = Reservation::uncleared(job.memory, &request).map_err(host("memory for the module"))?;
         let run = reservation.run();
         if !image.format().wide && run.get().saturating_add(request.len as u64) > 1 << 32 {
             let error = crate::resource::HostErrorKind::Protocol.into();
@@ -160,8 +160,8 @@ impl Linker {
 
         self.evaluate(job, run);
         let bytes = reservation.bytes_mut();
+        self.copy(image, bytes, job.memory.zeroed());
         self.bind_imports(job, bytes, run)?;
-        self.copy(image, bytes);
         let mut pairs = core::mem::take(&mut self.pairs);
         let relocated = self.relocate(job, bytes, run, surveyed, &mut pairs);
         self.pairs = pairs;
@@ -244,13 +244,30 @@ impl Linker {
         Ok(())
     }
 
-    /// Copies what the file holds of each loaded section; the rest of the region is zero already.
-    fn copy(&self, image: &Image<'_>, bytes: &mut [u8]) {
+    /// Copies what the file holds of each loaded section, and clears the rest of each segment unless the region is `zeroed`
+    /// already.
+    fn copy(&self, image: &Image<'_>, bytes: &mut [u8], zeroed: bool) {
+        // By segment: where what has been written ends. Sections of a segment lie in the order of their headers.
+        let mut ends = SegmentKind::ALL.map(|kind| self.plan.segment(kind).offset);
         for (index, planned) in self.plan.sections() {
             let Some(section) = image.section(index) else { continue };
             let data = section.data();
             if let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..data.len())) {
                 place.copy_from_slice(data);
+            }
+            let end = &mut ends[planned.segment as usize];
+            if !zeroed && let Some(gap) = bytes.get_mut(*end..planned.offset) {
+                gap.fill(0);
+            }
+            *end = planned.offset + data.len();
+        }
+        if zeroed {
+            return;
+        }
+        for (kind, end) in SegmentKind::ALL.into_iter().zip(ends) {
+            let segment = self.plan.segment(kind);
+            if let Some(gap) = bytes.get_mut(end..segment.offset + segment.len) {
+                gap.fill(0);
             }
         }
     }
@@ -364,7 +381,7 @@ impl Linker {
 /// Base of the table of contents of a powerpc64 module.
 fn toc(image: &Image<'_>, plan: &Plan, run: RunAddr) -> u64 {
     let start = |section: &Section<'_>| Some(run.get().wrapping_add(plan.section(section.index())?.offset as u64));
-    relocate::table_of_contents(image, start)
+    relocate::table_of_contents(image, run.get(), start)
 }
 
 /// True if the section is loaded whether or not anything refers to it.

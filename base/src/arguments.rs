@@ -13,6 +13,8 @@ pub struct MountArguments {
     pointer: Option<Field>,
     bytes: Vec<u8>,
     wide: usize,
+    /// The type has no table.
+    plain: bool,
 }
 
 /// An argument that the type does not have, or that does not fit.
@@ -104,19 +106,19 @@ impl MountArguments {
             _ => return Err(ArgumentError::UnknownType),
         };
         let pointer = Some(pointer).filter(|field| field.is_present());
-        let mut arguments = Self { fields, flags, pointer, bytes: vec![0; size], wide: abi.pointer() };
+        let mut arguments = Self { fields, flags, pointer, bytes: vec![0; size], wide: abi.pointer(), plain: false };
         for (name, value) in defaults {
             arguments.set(name, *value)?;
         }
         Ok(arguments)
     }
 
-    /// The arguments of a type without a table: `size` zero bytes whose first member is the pointer to the device's path.
+    /// The arguments of a type without a table: as many zero bytes as the type asks for at least, of which the first are the
+    /// pointer to a path, if the mount names one.
     #[must_use]
-    pub fn plain(abi: &Abi, size: usize) -> Self {
+    pub fn plain(abi: &Abi) -> Self {
         let wide = abi.pointer();
-        let pointer = (size >= wide).then_some(abi.ufs_args.fspec);
-        Self { fields: Vec::new(), flags: &[], pointer, bytes: vec![0; size], wide }
+        Self { fields: Vec::new(), flags: &[], pointer: Some(abi.ufs_args.fspec), bytes: vec![0; wide], wide, plain: true }
     }
 
     /// Sets a field of the structure by its name; tmpfs' names may leave `ta_` out.
@@ -158,10 +160,21 @@ impl MountArguments {
         self.flags.iter().map(|(name, _)| *name)
     }
 
-    /// Whether the type wants a path: of its device, or of the directory below.
+    /// Whether the type cannot do without a path: of its device, or of the directory below.
     #[must_use]
     pub fn wants_path(&self) -> bool {
+        self.pointer.is_some() && !self.plain
+    }
+
+    /// Whether the type can have a path.
+    #[must_use]
+    pub fn takes_path(&self) -> bool {
         self.pointer.is_some()
+    }
+
+    /// Bytes to hand over to a type that asks for at least `least`.
+    pub(crate) fn length(&self, least: usize) -> usize {
+        if self.plain { self.bytes.len().max(least) } else { self.bytes.len() }
     }
 
     /// The bytes of the structure, path pointer unset.

@@ -5,7 +5,7 @@ use crate::server::{Messages, Server};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use rumpload::Trigger;
-use rumpload_base::{Device, Label, MountArguments, MountRequest};
+use rumpload_base::{ArgumentError, Device, Label, MountArguments, MountRequest};
 use rumpload_hosted::{Access, FileBlock};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -108,7 +108,7 @@ impl Mounted {
         if arguments.wants_path() && device.is_none() {
             bail!("type {kind} wants an image, or -o target=DIR for a layered type");
         }
-        if !arguments.wants_path() && device.is_some() {
+        if !arguments.takes_path() && device.is_some() {
             bail!("type {kind} has no image");
         }
         // The mount would bring the module in by itself; asked for first, its time can be told from the mount's.
@@ -119,7 +119,7 @@ impl Mounted {
         }
         self.times.push((format!("autoload {kind}"), start.elapsed()));
         let start = Instant::now();
-        let read_only = options.read_only.unwrap_or(arguments.wants_path());
+        let read_only = options.read_only.unwrap_or(device.is_some());
         let request = MountRequest { kind, directory, device: device.as_deref(), read_only, arguments };
         kernel.mount(&request)?;
         self.times.push((format!("mount {kind}"), start.elapsed()));
@@ -152,8 +152,11 @@ impl Mounted {
 /// The type's own arguments.
 fn arguments(server: &Server, wanted: &Wanted) -> Result<MountArguments> {
     let Wanted { kind, options, .. } = wanted;
-    let mut arguments =
-        MountArguments::new(server.kernel.abi(), kind).with_context(|| format!("arguments of a mount of type {kind}"))?;
+    let abi = server.kernel.abi();
+    let mut arguments = match MountArguments::new(abi, kind) {
+        Err(ArgumentError::UnknownType) => MountArguments::plain(abi),
+        known => known.with_context(|| format!("arguments of a mount of type {kind}"))?,
+    };
     for (name, value) in &options.fields {
         arguments.set(name, *value).with_context(|| {
             let known: Vec<&str> = arguments.field_names().collect();

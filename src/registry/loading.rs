@@ -440,6 +440,7 @@ impl Instance {
             extent,
         };
         self.state.lock().transient.push(module);
+        (self.config.hooks.code_changed)(self);
         id
     }
 
@@ -470,6 +471,7 @@ impl Instance {
             index.map(|index| state.transient.remove(index))
         };
         drop(module);
+        (self.config.hooks.code_changed)(self);
     }
 }
 

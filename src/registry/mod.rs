@@ -16,7 +16,7 @@ pub use error::{Error, Refusal};
 pub use export::{Export, ExportValue};
 pub(crate) use export::{ExportTable, place};
 pub use loading::Load;
-pub use status::{Source, Status, encode_stat_7, encode_stat_10};
+pub use status::{Code, Source, Status, encode_stat_7, encode_stat_10};
 pub use version::{Era, KernelVersion};
 
 use crate::address::RunAddr;
@@ -139,6 +139,11 @@ impl SymbolMap {
 
     pub fn sort(&mut self) {
         self.entries.sort_unstable_by_key(|entry| entry.0);
+    }
+
+    /// Names and addresses.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.entries.iter().map(|&(address, _, start, end)| (&self.names[start..end], address))
     }
 
     /// The function that `address` is in or behind, and how far.

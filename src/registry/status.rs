@@ -2,6 +2,7 @@
 
 use super::{Error, ModuleFlags};
 use crate::address::RunAddr;
+use crate::errno;
 use crate::instance::Instance;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -37,7 +38,54 @@ pub struct Status {
     pub flags: ModuleFlags,
 }
 
+/// Code in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code<'a> {
+    /// All memory of a module.
+    Module {
+        /// Its name.
+        name: &'a str,
+        /// Its first address.
+        address: RunAddr,
+        /// Bytes.
+        size: u64,
+    },
+    /// One of its functions.
+    Function {
+        /// Its name in the file.
+        name: &'a str,
+        /// Its address.
+        address: RunAddr,
+    },
+}
+
 impl Instance {
+    /// Whether modules may be loaded explicitly (0) or by autoload (1): `MODCTL_EXISTS` of `modctl(2)`. Policy alone answers; a
+    /// switched-off autoload still exists.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]; [`Error::Invalid`] for any other number.
+    pub fn exists(&self, kind: i32) -> Result<(), Error> {
+        let autoload = match kind {
+            0 => false,
+            1 => true,
+            _ => return Err(Error::Invalid { why: "neither a load nor an autoload", errno: errno::EINVAL }),
+        };
+        self.config().policy.exists(autoload).map_err(|why| Error::Refused { module: String::new(), why })
+    }
+
+    /// Calls `each` with every module that has code, those that are starting or stopping included, each followed by its
+    /// functions in the order of their addresses. `each` must not ask the instance for anything.
+    pub fn visit_code(&self, each: &mut dyn FnMut(Code<'_>)) {
+        let state = self.state.lock();
+        for module in state.active.iter().chain(&state.transient).filter(|module| module.extent.1 > 0) {
+            each(Code::Module { name: &module.name, address: RunAddr::new(module.extent.0), size: module.extent.1 });
+            for (name, address) in module.symbols.iter() {
+                each(Code::Function { name, address: RunAddr::new(address) });
+            }
+        }
+    }
+
     /// Active modules, newest first, then built-ins that are not started.
     ///
     /// # Errors

@@ -49,6 +49,7 @@ impl Instance {
             builtin.starting = false;
             self.state.lock().builtins.push(builtin);
         }
+        (self.config.hooks.code_changed)(self);
         Ok(())
     }
 

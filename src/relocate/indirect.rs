@@ -110,10 +110,11 @@ pub(crate) fn pairs(context: &Context<'_>, section: &Section<'_>, run: u64, pair
     }
 }
 
-/// Base of the table of contents of a powerpc64 module: 32 KiB into `.toc`, whose start counts from a multiple of 256.
-pub(crate) fn table_of_contents(image: &Image<'_>, base: impl Fn(&Section<'_>) -> Option<u64>) -> u64 {
+/// Base of the table of contents of a powerpc64 module: 32 KiB into `.toc`, whose start counts from a multiple of 256, or into the
+/// module, which runs at `run`, if it has none.
+pub(crate) fn table_of_contents(image: &Image<'_>, run: u64, base: impl Fn(&Section<'_>) -> Option<u64>) -> u64 {
     let toc = image.section_by_name(".toc").and_then(|section| base(&section));
-    (toc.unwrap_or(0) & !0xff).wrapping_add(0x8000)
+    (toc.unwrap_or(run) & !0xff).wrapping_add(0x8000)
 }
 
 /// Bytes from the global to the local entry of a function, by the three bits of its `st_other`.

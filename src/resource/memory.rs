@@ -68,7 +68,7 @@ pub struct Region {
 /// Pages for module text, data and stacks.
 ///
 /// # Implementation safety
-/// * A region from [`reserve`](Memory::reserve) is zeroed, readable and writable through `working` for `len` bytes, aligned
+/// * A region from [`reserve`](Memory::reserve) is zeroed if [`zeroed`](Memory::zeroed) says so, readable and writable through `working` for `len` bytes, aligned
 ///   and placed as asked, and overlaps nothing else until [`release`](Memory::release).
 /// * After [`finalize`](Memory::finalize) each segment is accessible at the run address exactly as its protection says, and
 ///   the instruction cache agrees with the bytes; what no segment covers is inaccessible or read-write, never executable.
@@ -77,7 +77,12 @@ pub unsafe trait Memory: Send + Sync {
     /// Granularity of protection in bytes, a power of two.
     fn page_size(&self) -> usize;
 
-    /// Reserves zeroed memory.
+    /// Whether reserved memory is zero. Where it is not, whoever reserves clears what is used of it.
+    fn zeroed(&self) -> bool {
+        true
+    }
+
+    /// Reserves memory.
     ///
     /// # Errors
     /// [`OutOfMemory`](HostErrorKind::OutOfMemory) if there is none that fits, [`InvalidInput`](HostErrorKind::InvalidInput) for
@@ -90,6 +95,15 @@ pub unsafe trait Memory: Send + Sync {
     /// # Errors
     /// Any [`HostError`]; no segment may then be left both writable and executable.
     fn finalize(&self, region: &Region, segments: &[Segment]) -> Result<(), HostError>;
+
+    /// Gives part of a finalized region back early: nothing may run in it or point to it any more. The region still has to be
+    /// released. What is not overridden makes the pages inaccessible.
+    ///
+    /// # Errors
+    /// As [`finalize`](Self::finalize).
+    fn discard(&self, region: &Region, part: Segment) -> Result<(), HostError> {
+        self.finalize(region, &[Segment { protection: Protection::None, ..part }])
+    }
 
     /// Gives the region back. Nothing may run in it or point to it any more.
     fn release(&self, region: Region);
@@ -113,6 +127,15 @@ impl Reservation {
     /// # Errors
     /// As [`Memory::reserve`]; also [`Protocol`](HostErrorKind::Protocol) if the answer is not what was asked for.
     pub fn new(memory: &Arc<dyn Memory>, request: &Request) -> Result<Self, HostError> {
+        let mut reservation = Self::uncleared(memory, request)?;
+        if !memory.zeroed() {
+            reservation.bytes_mut().fill(0);
+        }
+        Ok(reservation)
+    }
+
+    /// As [`new`](Self::new); the bytes are zero only if [`Memory::zeroed`] says so.
+    pub(crate) fn uncleared(memory: &Arc<dyn Memory>, request: &Request) -> Result<Self, HostError> {
         let region = memory.reserve(request)?;
         let run = region.run.get();
         let fits = region.len == request.len
@@ -148,7 +171,7 @@ impl Reservation {
             return &mut [];
         }
         let region = self.region();
-        // SAFETY: Memory's implementation contract: `working` is valid for reads and writes of `len` zeroed bytes that nothing
+        // SAFETY: Memory's implementation contract: `working` is valid for reads and writes of `len` bytes that nothing
         // else uses until release, which only happens in drop; `&mut self` makes this the only slice.
         unsafe { core::slice::from_raw_parts_mut(region.working.as_ptr(), region.len) }
     }
@@ -160,6 +183,14 @@ impl Reservation {
     pub fn finalize(&mut self, segments: &[Segment]) -> Result<(), HostError> {
         self.finalized = true;
         self.memory.finalize(self.region(), segments)
+    }
+
+    /// Gives a finalized segment back early.
+    ///
+    /// # Errors
+    /// As [`Memory::discard`].
+    pub fn discard(&mut self, part: Segment) -> Result<(), HostError> {
+        self.memory.discard(self.region(), part)
     }
 
     fn region(&self) -> &Region {

@@ -2,6 +2,7 @@
 
 use crate::support::{FINI, INIT, NETBSD_7_99_34, NETBSD_9_3, NETBSD_10, World, errno, noting};
 use rumpload::address::RunAddr;
+use rumpload::autoload::Deny;
 use rumpload::errno::{EBUSY, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOEXEC, ENOTTY, EPERM};
 use rumpload::properties::Properties;
 use rumpload::registry::{Builtin, ModuleFlags, Refusal, Source, Status, encode_stat_7, encode_stat_10};
@@ -340,6 +341,21 @@ fn s126_properties_that_are_no_dictionary() {
     let error =
         Error::Properties { module: "m".into(), path: "p".into(), error: Properties::parse(b"text").expect_err("no dictionary") };
     assert_eq!(error.errno(), EINVAL);
+}
+
+#[test]
+fn s127_exists() {
+    let world = world();
+    world.instance.set_autoload(false);
+    for kind in [0, 1] {
+        world.instance.exists(kind).expect("the switch does not matter");
+    }
+    for kind in [2, -1, 99] {
+        assert_eq!(errno(world.instance.exists(kind)), EINVAL);
+    }
+    let denied = World::with(NETBSD_9_3, |config| config.policy = Box::new(Deny));
+    denied.instance.exists(0).expect("allowed");
+    assert_eq!(errno(denied.instance.exists(1)), EPERM);
 }
 
 #[test]

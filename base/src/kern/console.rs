@@ -1,10 +1,12 @@
 //! Messages that are more than printf: the log, the user's terminal, autoconfiguration.
 
-use super::printf::console_format;
+use super::autoconf::Device;
+use super::printf::{Line, console_format};
 use crate::abi::constants::{AB_DEBUG, AB_QUIET, AB_SILENT, AB_VERBOSE};
 use crate::arch::{VaList, variadic};
 use crate::export::{Export, data, function};
 use crate::kernel::kernel;
+use core::fmt::Write;
 
 /// # Safety
 /// The list must hold a format and its arguments.
@@ -70,6 +72,54 @@ unsafe extern "C" fn debug_list(arguments: *mut VaList) {
     }
 }
 
+/// A message about a device that is found or goes.
+pub(crate) fn announce(text: core::fmt::Arguments<'_>) {
+    if shown(0, AB_QUIET | AB_SILENT) {
+        let mut line = Line::new();
+        let _ = line.write_fmt(text);
+        kernel().instance().host().console.write(line.as_str());
+    }
+}
+
+/// Prints `name: ` and the message if the boot options let it through.
+///
+/// # Safety
+/// The list must hold a device, null perhaps, a format and its arguments.
+unsafe fn print_of_device(arguments: &mut VaList, wanted: i32, unless: i32) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let device = arguments.pointer::<Device>();
+        if shown(wanted, unless) {
+            kernel().instance().host().console.write(Device::label(device));
+            kernel().instance().host().console.write(": ");
+            print(arguments);
+        }
+    }
+}
+
+/// Declares the list functions of messages about a device.
+macro_rules! of_device {
+    ($($list:ident: $wanted:expr, $unless:expr;)*) => {
+        $(unsafe extern "C" fn $list(arguments: *mut VaList) {
+            // SAFETY: the entry made the list: device, format.
+            unsafe { print_of_device(&mut *arguments, $wanted, $unless) }
+        })*
+    };
+}
+
+of_device! {
+    error_of: 0, 0;
+    normal_of: 0, AB_QUIET | AB_SILENT;
+    naive_of: AB_QUIET, AB_SILENT;
+    verbose_of: AB_VERBOSE, 0;
+    debug_of: AB_DEBUG, 0;
+}
+
+variadic!(device_printf => error_of);
+variadic!(aprint_normal_dev => normal_of);
+variadic!(aprint_naive_dev => naive_of);
+variadic!(aprint_verbose_dev => verbose_of);
+variadic!(aprint_debug_dev => debug_of);
 variadic!(log => log_list);
 variadic!(plain => plain_list);
 variadic!(aprint_normal => normal_list);
@@ -87,5 +137,11 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("aprint_naive", aprint_naive),
     function!("aprint_verbose", aprint_verbose),
     function!("aprint_debug", aprint_debug),
+    function!("device_printf", device_printf),
+    function!("aprint_error_dev", device_printf),
+    function!("aprint_normal_dev", aprint_normal_dev),
+    function!("aprint_naive_dev", aprint_naive_dev),
+    function!("aprint_verbose_dev", aprint_verbose_dev),
+    function!("aprint_debug_dev", aprint_debug_dev),
     data!("boothowto", 4, 4),
 ];

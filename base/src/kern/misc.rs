@@ -36,6 +36,27 @@ unsafe extern "C" fn knote(list: *const *const u8, hint: isize) {
 
 unsafe extern "C" fn knote_fdclose(_descriptor: i32) {}
 
+/// Nobody is ever recorded as waiting for an event: `selrecord` is a declared trap.
+unsafe extern "C" fn selinit(_info: *mut u8) {}
+
+unsafe extern "C" fn selnotify(_info: *mut u8, _events: i32, _hint: isize) {}
+
+/// Checksum of Ethernet and zip, continuing from `seed`.
+unsafe extern "C" fn crc32(seed: u32, bytes: *const u8, length: usize) -> u32 {
+    if bytes.is_null() {
+        return 0;
+    }
+    let mut word = !seed;
+    for at in 0..length {
+        // SAFETY: module code passes as many bytes.
+        word ^= u32::from(unsafe { bytes.add(at).read() });
+        for _ in 0..8 {
+            word = (word >> 1) ^ if word & 1 == 1 { 0xedb8_8320 } else { 0 };
+        }
+    }
+    !word
+}
+
 /// Sets names and numbers of the system.
 pub(crate) fn fill(kernel: &Kernel) {
     // SAFETY: the exports have these sizes and are zero so far.
@@ -59,6 +80,10 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("enosys", enosys),
     function!("knote", knote),
     function!("knote_fdclose", knote_fdclose),
+    function!("selinit", selinit),
+    function!("seldestroy", selinit),
+    function!("selnotify", selnotify),
+    function!("crc32", crc32),
     data!("hostname", NAME_SIZE, 8),
     data!("hostnamelen", 4, 4),
     data!("domainname", NAME_SIZE, 8),
@@ -73,4 +98,19 @@ pub(crate) const EXPORTS: &[Export] = &[
 
 extern "C" fn enosys() -> i32 {
     super::errno::ENOSYS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::crc32;
+
+    #[test]
+    fn checksums_can_be_continued() {
+        let text = b"123456789";
+        // SAFETY: the ranges lie in the text.
+        unsafe {
+            assert_eq!(crc32(0, text.as_ptr(), 9), 0xcbf4_3926);
+            assert_eq!(crc32(crc32(0, text.as_ptr(), 4), text.as_ptr().add(4), 5), 0xcbf4_3926);
+        }
+    }
 }

@@ -4,11 +4,13 @@
 
 pub(crate) mod advlock;
 pub(crate) mod atomic;
+pub(crate) mod autoconf;
 pub(crate) mod calendar;
 pub(crate) mod callout;
 pub(crate) mod condition;
 pub(crate) mod console;
 pub(crate) mod cred;
+pub(crate) mod devsw;
 pub(crate) mod dirhash;
 pub(crate) mod division;
 pub(crate) mod errno;
@@ -19,6 +21,7 @@ pub(crate) mod later;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod misc;
+pub(crate) mod module;
 pub(crate) mod panic;
 pub(crate) mod pool;
 pub(crate) mod printf;
@@ -27,6 +30,7 @@ pub(crate) mod processor;
 pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod rbtree;
+pub(crate) mod registration;
 pub(crate) mod secmodel;
 pub(crate) mod sleep;
 pub(crate) mod string;
@@ -47,6 +51,9 @@ pub(crate) struct State {
     pub(crate) time: time::State,
     pub(crate) kauth: kauth::State,
     pub(crate) sysctl: sysctl::State,
+    pub(crate) autoconf: autoconf::State,
+    pub(crate) devsw: devsw::State,
+    pub(crate) registration: registration::State,
     pub(crate) later: later::State,
     pub(crate) secmodel: secmodel::State,
     pub(crate) sleep: sleep::State,
@@ -63,6 +70,9 @@ impl State {
             time: time::State::default(),
             kauth: kauth::State::default(),
             sysctl: sysctl::State::default(),
+            autoconf: autoconf::State::default(),
+            devsw: devsw::State::default(),
+            registration: registration::State::default(),
             later: later::State::default(),
             secmodel: secmodel::State::default(),
             sleep: sleep::State::default(),
@@ -82,6 +92,8 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         callout::EXPORTS,
         condition::EXPORTS,
         console::EXPORTS,
+        registration::EXPORTS,
+        devsw::EXPORTS,
         cred::EXPORTS,
         dirhash::EXPORTS,
         division::EXPORTS,
@@ -90,6 +102,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         lock::EXPORTS,
         memory::EXPORTS,
         misc::EXPORTS,
+        module::EXPORTS,
         panic::EXPORTS,
         pool::EXPORTS,
         printf::EXPORTS,
@@ -109,6 +122,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     ] {
         out.extend_from_slice(table);
     }
+    autoconf::exports(out);
     process::sized_exports(abi, out);
     pool::sized_exports(abi, out);
 }

@@ -73,14 +73,15 @@ pub(crate) fn mount(wanted: &Wanted<'_>) -> Result<(), i32> {
 /// Runs the type's mount with the arguments in memory of the instance.
 fn start(mp: Mount, wanted: &Wanted<'_>) -> Result<(), i32> {
     let bytes = wanted.arguments.bytes();
-    if bytes.len() < wanted.operations.minimum_data() {
+    let least = wanted.operations.minimum_data();
+    let mut length = wanted.arguments.length(least);
+    if length < least {
         return Err(EINVAL);
     }
     let directory = text::own(wanted.directory);
     let source = wanted.source.map_or(core::ptr::null_mut(), text::own);
     // Room for a module that asks for more than its structure.
-    let data = memory::alloc_or_end(bytes.len().max(64), true);
-    let mut length = bytes.len();
+    let data = memory::alloc_or_end(length.max(64), true);
     // SAFETY: the block has room for the bytes, and the pointer lies within them; all stay until the call is over.
     let error = unsafe {
         data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());

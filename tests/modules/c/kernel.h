@@ -78,6 +78,7 @@ int bread(struct vnode *, daddr_t, int, int, struct buf **);
 void brelse(struct buf *, int);
 void biodone(struct buf *);
 int uiomove(void *, size_t, struct uio *);
+void uio_setup_sysspace(struct uio *);
 int ubc_uiomove(struct uvm_object *, struct uio *, vsize_t, int, int);
 void uvm_vnp_setsize(struct vnode *, off_t);
 
@@ -119,6 +120,7 @@ void genfs_renamelock_exit(struct mount *);
 int VOP_OPEN(struct vnode *, int, kauth_cred_t);
 int VOP_CLOSE(struct vnode *, int, kauth_cred_t);
 int VOP_UNLOCK(struct vnode *);
+int VOP_READDIR(struct vnode *, struct uio *, kauth_cred_t, int *, int64_t **, int *);
 int VOP_ACCESS(struct vnode *, int, kauth_cred_t);
 int VOP_BMAP(struct vnode *, daddr_t, struct vnode **, daddr_t *, int *);
 int VOP_STRATEGY(struct vnode *, struct buf *);

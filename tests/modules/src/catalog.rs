@@ -76,6 +76,7 @@ pub const RECIPES: &[Recipe] = &[
     plain("chain_6", &["NAME=\"chain_6\"", "REQUIRED=\"chain_5\""]),
     plain("chain_7", &["NAME=\"chain_7\"", "REQUIRED=\"chain_6\""]),
     recipe("init_loads", &[source!("small/init_loads.c")]),
+    recipe("cookies", &[source!("small/cookies.c")]),
     recipe("fini_panics", &[source!("small/fini_panics.c")]),
     recipe("missing", &[source!("small/missing.c")]),
     recipe("weak_defined", &[source!("small/weak.c")]),
@@ -89,6 +90,10 @@ pub const RECIPES: &[Recipe] = &[
     crash("crash_divide", &["NAME=\"crash_divide\"", "DIVIDE"]),
     crash("crash_loop", &["NAME=\"crash_loop\"", "LOOP"]),
     crash("crash_jump", &["NAME=\"crash_jump\"", "JUMP"]),
+    crash("crash_store_vfs", &["NAME=\"crash_store_vfs\"", "STORE", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_divide_vfs", &["NAME=\"crash_divide_vfs\"", "DIVIDE", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_loop_vfs", &["NAME=\"crash_loop_vfs\"", "LOOP", "CLASS=MODULE_CLASS_VFS"]),
+    crash("crash_jump_vfs", &["NAME=\"crash_jump_vfs\"", "JUMP", "CLASS=MODULE_CLASS_VFS"]),
 ];
 
 const fn names() -> [&'static str; RECIPES.len()] {
@@ -109,7 +114,8 @@ const fn names() -> [&'static str; RECIPES.len()] {
 /// * `cycle_a` and `cycle_b`, `selfish`, `needs_absent`, `needs_two` (`hello` and one that is absent), `chain_1` to `chain_7`;
 /// * `init_fails` and `fini_fails` (with 5), `needs_init_fails`, `busy` and `idle` (asked whether they may go), `by_hand` (whose
 ///   property list says `noautoload`) and `needs_by_hand`, `init_loads` (autoloads `hello`), `fini_panics`;
+/// * `cookies`, which reads the directory `/mnt/many` in small pieces and again from every cookie;
 /// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
 ///   `no_record`, `two_records`;
-/// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start.
+/// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start, and with `_vfs` as file systems.
 pub const NAMES: &[&str] = &names();

@@ -167,11 +167,11 @@ impl Exchange<'_> {
     /// is given back.
     fn acquire<const N: usize>(&mut self, label: Label, give_back: Label, words: &[u64]) -> Result<[u64; N], Failure> {
         let answer = self.call(label, words);
-        if let (Err(Failure::Host(error)), Some(handle)) = (answer, words.last()) {
-            if error.kind() == HostErrorKind::Protocol {
-                // It may well not be there.
-                let _ = self.give_back(give_back, *handle);
-            }
+        if let (Err(Failure::Host(error)), Some(handle)) = (answer, words.last())
+            && error.kind() == HostErrorKind::Protocol
+        {
+            // It may well not be there.
+            let _ = self.give_back(give_back, *handle);
         }
         answer
     }

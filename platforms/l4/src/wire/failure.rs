@@ -1,5 +1,6 @@
 //! Errors as words.
 
+use crate::{Label, Message};
 use core::fmt;
 use rumpload::resource::{HostError, HostErrorKind};
 
@@ -77,6 +78,16 @@ pub(crate) fn number(kind: HostErrorKind) -> u64 {
 /// The kind that `number` stands for.
 pub(crate) fn kind(number: u64) -> Option<HostErrorKind> {
     KINDS.iter().find(|(known, _)| *known == number).map(|(_, kind)| *kind)
+}
+
+impl Message {
+    /// The answer to a request of `label` that failed: for a supervisor that answers in the place of a server.
+    #[must_use]
+    pub fn failure(label: Label, failure: Failure) -> Self {
+        let mut message = Self::new(label);
+        super::respond(&mut message, Err(failure));
+        message
+    }
 }
 
 impl From<HostError> for Failure {

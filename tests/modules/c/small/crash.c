@@ -1,7 +1,11 @@
 /* Does what no module should, while it starts: STORE, DIVIDE, LOOP, or JUMP. */
 #include "kernel.h"
 
-MODULE_RECORD(crash, NETBSD_VERSION, MODULE_CLASS_MISC, NAME, NULL);
+#ifndef CLASS
+#define CLASS MODULE_CLASS_MISC
+#endif
+
+MODULE_RECORD(crash, NETBSD_VERSION, CLASS, NAME, NULL);
 
 volatile int crash_zero;
 volatile uintptr_t crash_address = 0x10;
@@ -15,7 +19,8 @@ crash_modcmd(modcmd_t command, void *argument)
 #if defined(STORE)
 	*(volatile int *)crash_address = 1;
 #elif defined(DIVIDE)
-	return 1 / crash_zero;
+	/* Compilers make comparisons of 1 / x. */
+	return 1000 / crash_zero;
 #elif defined(LOOP)
 	for (;;)
 		continue;

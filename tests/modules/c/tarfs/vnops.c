@@ -54,19 +54,24 @@ tarfs_access(void *v)
 	struct vop_access_args *ap = v;
 	struct vnode *vp = ap->a_vp;
 	const struct tar_entry *entry = TARFS_NODE(vp)->entry;
+	kauth_action_t action;
+	mode_t wanted;
 	int error;
 
 #if NETBSD_VERSION >= 1000000000
-	if (ap->a_accmode & VWRITE)
-		return EROFS;
-	error = genfs_can_access(vp, ap->a_cred, entry->uid, entry->gid, entry->mode, NULL, ap->a_accmode);
-	return kauth_authorize_vnode(ap->a_cred, kauth_mode_to_action(ap->a_accmode), vp, NULL, error);
+	wanted = ap->a_accmode;
+	error = genfs_can_access(vp, ap->a_cred, entry->uid, entry->gid, entry->mode, NULL, wanted);
 #else
-	if (ap->a_mode & VWRITE)
-		return EROFS;
-	error = genfs_can_access(vp->v_type, entry->mode, entry->uid, entry->gid, ap->a_mode, ap->a_cred);
-	return kauth_authorize_vnode(ap->a_cred, kauth_mode_to_action(ap->a_mode), vp, NULL, error);
+	wanted = ap->a_mode;
+	error = genfs_can_access(vp->v_type, entry->mode, entry->uid, entry->gid, wanted, ap->a_cred);
 #endif
+	if (wanted & VWRITE)
+		return EROFS;
+	action = kauth_mode_to_action(wanted);
+	/* Privilege does not make a file executable. */
+	if (vp->v_type == VDIR || (entry->mode & 0111) != 0)
+		action |= KAUTH_VNODE_IS_EXEC;
+	return kauth_authorize_vnode(ap->a_cred, action, vp, NULL, error);
 }
 
 static int

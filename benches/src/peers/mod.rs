@@ -1,0 +1,4 @@
+//! Other loaders.
+
+pub mod elf;
+pub mod kmod;

@@ -1,0 +1,60 @@
+"""The images of the seL4 example, built with the pinned toolchain."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKSPACE = ROOT / "examples/sel4"
+TARGET = "x86_64-unknown-linux-gnu"
+
+
+class BuildError(Exception):
+    """An image could not be built; the text says why."""
+
+
+def cargo(*arguments, directory):
+    """Runs cargo and shows what it says only if it fails."""
+    # A runner started by cargo must not hand its own settings on.
+    environment = {name: value for name, value in os.environ.items() if name not in ("RUSTFLAGS", "CARGO_TARGET_DIR")}
+    command = ["cargo", *arguments]
+    done = subprocess.run(
+        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise BuildError(f"{' '.join(command)} failed:\n{done.stdout[-8000:]}")
+
+
+def build(output, *, kernel16=False, conformance=False):
+    """Builds all domains and the root image that holds them; returns a copy of it below `output`."""
+    features = ["--features", "sel4-16"] if kernel16 else []
+    for package in ["sel4-host", "sel4-rump", "sel4-client", *(["sel4-conformance"] if conformance else [])]:
+        cargo("build", "--quiet", "--release", "-p", package, *features, directory=WORKSPACE)
+    wanted = [*(["sel4-16"] if kernel16 else []), *(["conformance"] if conformance else [])]
+    features = ["--features", ",".join(wanted)] if wanted else []
+    cargo("build", "--quiet", "--release", "-p", "sel4-root", *features, directory=WORKSPACE)
+    output.mkdir(parents=True, exist_ok=True)
+    image = output / f"root{'-16' if kernel16 else ''}{'-conformance' if conformance else ''}"
+    shutil.copy(WORKSPACE / "target" / TARGET / "release/root", image)
+    return image
+
+
+def segments(name):
+    """Bytes of text (with constants) and of data of a domain's image."""
+    file = WORKSPACE / "target" / TARGET / "release" / name
+    done = subprocess.run(["size", "-A", file], stdout=subprocess.PIPE, text=True, check=True)
+    sizes = {line.split()[0]: int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith(".")}
+    return sizes.get(".text", 0), sizes.get(".data", 0) + sizes.get(".bss", 0)
+
+
+def sample_modules(output):
+    """Compiles the sample modules below `output` and returns their directory."""
+    cargo("run", "--quiet", "-p", "rumpload-test-modules", "--bin", "sample-modules", "--", str(output), directory=ROOT)
+    return output
+
+
+def sha256(path):
+    """The SHA-256 of a file, in hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

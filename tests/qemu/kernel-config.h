@@ -1,0 +1,39 @@
+/* Configuration of the seL4 5.0.0 kernel that tests/qemu/run builds: x86_64, one core, for QEMU's TCG.
+ *
+ * XAPIC, not X2APIC, and FSGSBASE through the MSR: QEMU's plain processor has neither of the newer forms. HUGE_PAGE, IOMMU and
+ * virtualisation stay off: each would renumber object types and invocations (platforms/sel4/src/abi/v5_0_0.rs). */
+#define AUTOCONF_INCLUDED
+#define CONFIG_WORD_SIZE 64
+#define CONFIG_ARCH_X86 1
+#define CONFIG_ARCH_X86_64 1
+#define CONFIG_ARCH_X86_GENERIC 1
+#define CONFIG_PLAT_PC99 1
+#define CONFIG_KERNEL_MASTER 1
+#define CONFIG_HAVE_FPU 1
+#define CONFIG_FPU_MAX_RESTORES_SINCE_SWITCH 64
+#define CONFIG_TIMER_TICK_MS 2
+#define CONFIG_TIME_SLICE 5
+#define CONFIG_IRQ_IOAPIC 1
+#define CONFIG_MAX_NUM_IOAPIC 1
+#define CONFIG_XAPIC 1
+#define CONFIG_FXSAVE 1
+#define CONFIG_XSAVE_SIZE 512
+#define CONFIG_FASTPATH 1
+#define CONFIG_DOMAIN_SCHEDULE ""
+#define CONFIG_MAX_NUM_BOOTINFO_UNTYPED_CAPS 230
+#define CONFIG_SYSCALL 1
+#define CONFIG_FSGSBASE_MSR 1
+#define CONFIG_MAX_NUM_NODES 1
+#define CONFIG_MAX_RMRR_ENTRIES 32
+#define CONFIG_MAX_NUM_WORK_UNITS_PER_PREEMPTION 100
+#define CONFIG_NUM_DOMAINS 1
+#define CONFIG_RETYPE_FAN_OUT_LIMIT 256
+#define CONFIG_ROOT_CNODE_SIZE_BITS 16
+#define CONFIG_NUM_PRIORITIES 256
+#define CONFIG_KERNEL_STACK_BITS 12
+#define CONFIG_CACHE_LN_SZ 64
+#define CONFIG_MULTIBOOT_GRAPHICS_MODE_NONE 1
+#define CONFIG_NO_BENCHMARKS 1
+#define CONFIG_PRINTING 1
+#define CONFIG_IRQ_REPORTING 1
+#define CONFIG_USER_STACK_TRACE_LENGTH 16
