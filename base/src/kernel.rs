@@ -12,13 +12,16 @@ pub struct Boot {
     pub abi: &'static Abi,
     /// Log every call of module code into the base kernel to the host's console.
     pub trace: bool,
+    /// Bytes of memory for pages: of files, where clean ones make way, and of memory file systems, which get `ENOSPC` or
+    /// `ENOMEM` when it is used up. Rounded down to pages; 64 KiB at least.
+    pub page_memory: usize,
 }
 
 impl Boot {
     /// A kernel with `abi`'s layouts and the configuration given.
     #[must_use]
     pub fn new(config: Config, abi: &'static Abi) -> Self {
-        Self { config, abi, trace: false }
+        Self { config, abi, trace: false, page_memory: vfs::PAGE_MEMORY }
     }
 }
 
@@ -48,7 +51,7 @@ impl Kernel {
     /// # Errors
     /// What making the instance or its export table can fail with: the host has no memory for the stack or the exports.
     pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
-        let Boot { mut config, abi, trace } = boot;
+        let Boot { mut config, abi, trace, page_memory } = boot;
         config.hooks.refresh = refresh;
         let exports = export::all(abi);
         let kernel = Arc::new(Self {
@@ -63,6 +66,7 @@ impl Kernel {
         kernel.instance.enter(|| {
             kern::fill(&kernel);
             vfs::fill(&kernel);
+            vfs::pages::set_limit(page_memory / vfs::pages::SIZE);
         })?;
         Ok(kernel)
     }
