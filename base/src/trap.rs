@@ -22,6 +22,7 @@ const THREADS: &str = "threads inside an instance are not offered";
 const WRITING: &str = "only writing needs it";
 const SNAPSHOTS: &str = "snapshots of a mounted file system are not offered";
 const ROOT: &str = "only mounting a root file system needs it";
+const POLLING: &str = "polling files is not offered";
 const ATTRIBUTES: &str = "extended attributes are not offered";
 
 const fn trap(name: &'static str, reason: &'static str) -> Trap {
@@ -29,8 +30,13 @@ const fn trap(name: &'static str, reason: &'static str) -> Trap {
 }
 
 /// Every declared trap.
-pub static TRAPS: &[Trap] =
-    &[trap("kthread_create", THREADS), trap("kthread_exit", THREADS), trap("extattr_check_cred", ATTRIBUTES)];
+pub static TRAPS: &[Trap] = &[
+    trap("kthread_create", THREADS),
+    trap("kthread_exit", THREADS),
+    trap("kthread_join", THREADS),
+    trap("extattr_check_cred", ATTRIBUTES),
+    trap("selrecord", POLLING),
+];
 
 /// Adds one export per trap.
 pub(crate) fn exports(out: &mut Vec<Export>) {
