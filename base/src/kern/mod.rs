@@ -27,6 +27,7 @@ pub(crate) mod pool;
 pub(crate) mod printf;
 pub(crate) mod process;
 pub(crate) mod processor;
+pub(crate) mod property;
 pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod rbtree;
@@ -108,6 +109,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         printf::EXPORTS,
         process::EXPORTS,
         processor::EXPORTS,
+        property::EXPORTS,
         quota::EXPORTS,
         random::EXPORTS,
         rbtree::EXPORTS,
