@@ -23,6 +23,10 @@ const WRITING: &str = "only writing needs it";
 const SNAPSHOTS: &str = "snapshots of a mounted file system are not offered";
 const ROOT: &str = "only mounting a root file system needs it";
 const POLLING: &str = "polling files is not offered";
+const SOCKETS: &str = "sockets are not offered";
+const CLOCK: &str = "the clock is the host's";
+const BUS: &str = "there is no hardware";
+const FIRMWARE: &str = "no firmware image is ever opened";
 const ATTRIBUTES: &str = "extended attributes are not offered";
 
 const fn trap(name: &'static str, reason: &'static str) -> Trap {
@@ -36,6 +40,26 @@ pub static TRAPS: &[Trap] = &[
     trap("kthread_join", THREADS),
     trap("extattr_check_cred", ATTRIBUTES),
     trap("selrecord", POLLING),
+    trap("soisconnected", SOCKETS),
+    trap("settimeofday1", CLOCK),
+    trap("clock_settime1", CLOCK),
+    trap("adjtime1", CLOCK),
+    trap("ntp_adjtime1", CLOCK),
+    trap("ntp_timestatus", CLOCK),
+    trap("bus_space_map", BUS),
+    trap("bus_space_unmap", BUS),
+    trap("bus_space_subregion", BUS),
+    trap("bus_space_read_1", BUS),
+    trap("bus_space_read_2", BUS),
+    trap("bus_space_read_4", BUS),
+    trap("bus_space_write_1", BUS),
+    trap("bus_space_write_2", BUS),
+    trap("bus_space_write_4", BUS),
+    trap("firmware_close", FIRMWARE),
+    trap("firmware_read", FIRMWARE),
+    trap("firmware_get_size", FIRMWARE),
+    trap("firmware_malloc", FIRMWARE),
+    trap("firmware_free", FIRMWARE),
 ];
 
 /// Adds one export per trap.

@@ -23,6 +23,7 @@ pub(crate) mod memory;
 pub(crate) mod misc;
 pub(crate) mod module;
 pub(crate) mod panic;
+pub(crate) mod policy;
 pub(crate) mod pool;
 pub(crate) mod printf;
 pub(crate) mod process;
@@ -105,6 +106,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         misc::EXPORTS,
         module::EXPORTS,
         panic::EXPORTS,
+        policy::EXPORTS,
         pool::EXPORTS,
         printf::EXPORTS,
         process::EXPORTS,

@@ -21,7 +21,7 @@ const ITERATOR: u32 = u32::from_be_bytes(*b"iter");
 
 /// One object. Which members count depends on the kind.
 #[repr(C)]
-struct Object {
+pub(crate) struct Object {
     mark: u32,
     kind: u32,
     references: u32,
@@ -159,7 +159,8 @@ fn object_of(value: &Value) -> *mut Object {
     }
 }
 
-fn dictionary_of(properties: &Properties) -> *mut Object {
+/// A dictionary with one reference.
+pub(crate) fn dictionary_of(properties: &Properties) -> *mut Object {
     let dictionary = make(DICTIONARY);
     for (key, value) in properties.iter() {
         let element = Element { key: with_bytes(KEY, key.as_bytes()), value: object_of(value) };
@@ -185,7 +186,11 @@ unsafe extern "C" fn retain(object: *mut Object) {
     unsafe { (*object).references += 1 }
 }
 
-unsafe extern "C" fn release(object: *mut Object) {
+/// Drops a reference; null is nothing.
+///
+/// # Safety
+/// The caller must have a reference.
+pub(crate) unsafe extern "C" fn release(object: *mut Object) {
     // SAFETY: module code passes null or an object it has a reference to; the last one frees, contents first.
     unsafe {
         let Some(found) = object.as_mut() else { return };
