@@ -31,6 +31,11 @@ impl Trap {
 const CALLED: &str = "declared trap ";
 
 const THREADS: &str = "threads inside an instance are not offered";
+const POLLING: &str = "polling files is not offered";
+const SOCKETS: &str = "sockets are not offered";
+const CLOCK: &str = "the clock is the host's";
+const BUS: &str = "there is no hardware";
+const FIRMWARE: &str = "no firmware image is ever opened";
 const ATTRIBUTES: &str = "extended attributes are not offered";
 
 const fn trap(name: &'static str, reason: &'static str) -> Trap {
@@ -38,8 +43,33 @@ const fn trap(name: &'static str, reason: &'static str) -> Trap {
 }
 
 /// Every declared trap.
-pub static TRAPS: &[Trap] =
-    &[trap("kthread_create", THREADS), trap("kthread_exit", THREADS), trap("extattr_check_cred", ATTRIBUTES)];
+pub static TRAPS: &[Trap] = &[
+    trap("kthread_create", THREADS),
+    trap("kthread_exit", THREADS),
+    trap("kthread_join", THREADS),
+    trap("extattr_check_cred", ATTRIBUTES),
+    trap("selrecord", POLLING),
+    trap("soisconnected", SOCKETS),
+    trap("settimeofday1", CLOCK),
+    trap("clock_settime1", CLOCK),
+    trap("adjtime1", CLOCK),
+    trap("ntp_adjtime1", CLOCK),
+    trap("ntp_timestatus", CLOCK),
+    trap("bus_space_map", BUS),
+    trap("bus_space_unmap", BUS),
+    trap("bus_space_subregion", BUS),
+    trap("bus_space_read_1", BUS),
+    trap("bus_space_read_2", BUS),
+    trap("bus_space_read_4", BUS),
+    trap("bus_space_write_1", BUS),
+    trap("bus_space_write_2", BUS),
+    trap("bus_space_write_4", BUS),
+    trap("firmware_close", FIRMWARE),
+    trap("firmware_read", FIRMWARE),
+    trap("firmware_get_size", FIRMWARE),
+    trap("firmware_malloc", FIRMWARE),
+    trap("firmware_free", FIRMWARE),
+];
 
 /// Adds one export per trap.
 pub(crate) fn exports(out: &mut Vec<Export>) {
