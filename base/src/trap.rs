@@ -29,12 +29,8 @@ const fn trap(name: &'static str, reason: &'static str) -> Trap {
 }
 
 /// Every declared trap.
-pub static TRAPS: &[Trap] = &[
-    trap("kthread_create", THREADS),
-    trap("kthread_exit", THREADS),
-    trap("device_class", ROOT),
-    trap("extattr_check_cred", ATTRIBUTES),
-];
+pub static TRAPS: &[Trap] =
+    &[trap("kthread_create", THREADS), trap("kthread_exit", THREADS), trap("extattr_check_cred", ATTRIBUTES)];
 
 /// Adds one export per trap.
 pub(crate) fn exports(out: &mut Vec<Export>) {
