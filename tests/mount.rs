@@ -211,7 +211,7 @@ fn s103_failed_mounts_say_why_and_leave_nothing() {
     let after = server.kernel.usage().expect("not ended");
     assert_eq!((after.mounts, after.used_vnodes, after.blocks), (before.mounts, before.used_vnodes, before.blocks));
 
-    let arguments = || MountArguments::plain(server.kernel.abi(), 8);
+    let arguments = || MountArguments::plain(server.kernel.abi());
     let request =
         MountRequest { kind: "tarfs", directory: "/mnt", device: Some("/dev/image"), read_only: false, arguments: arguments() };
     assert_eq!(server.kernel.mount(&request).expect_err("read-only only").errno(), EROFS);

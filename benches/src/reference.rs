@@ -226,5 +226,4 @@ impl Reference<'_> {
         place.put(4, field as u32 as u64);
         Ok(())
     }
-
 }

@@ -107,7 +107,7 @@ impl Server {
 
     /// Mounts the device `device` as tarfs on `directory`.
     pub fn mount(&self, device: &str, directory: &str) -> Result<(), MountError> {
-        let arguments = MountArguments::plain(self.kernel.abi(), self.kernel.abi().pointer());
+        let arguments = MountArguments::plain(self.kernel.abi());
         let request = MountRequest { kind: "tarfs", directory, device: Some(device), read_only: true, arguments };
         self.kernel.mount(&request)
     }

@@ -163,8 +163,7 @@ impl Peer {
 
     /// Loads a module and drops it.
     pub fn load(&self, bytes: &[u8]) -> Result<(), String> {
-        let mut run =
-            self.loader.run(Domain::native(AddressSpaceId::PROCESS)).with_object_section_groups(self.groups.clone());
+        let mut run = self.loader.run(Domain::native(AddressSpaceId::PROCESS)).with_object_section_groups(self.groups.clone());
         let raw = run.load_object(ElfBinary::new("module", bytes)).map_err(|error| error.to_string())?;
         let relocator = Relocator::new();
         let linked = relocator.run(raw).with_modules([self.module.clone()]).map_err(|error| error.to_string())?;
