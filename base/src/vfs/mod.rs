@@ -28,6 +28,9 @@ pub(crate) mod vn;
 pub(crate) mod vnode;
 pub(crate) mod vop;
 
+#[cfg(test)]
+mod tests;
+
 use crate::abi::Abi;
 use crate::export::Export;
 use crate::kernel::Kernel;
@@ -35,6 +38,9 @@ use alloc::vec::Vec;
 
 /// Vnodes kept, used or not, before unused ones are given up.
 pub(crate) const DESIRED_VNODES: usize = 2048;
+
+/// Memory for pages unless a server asks for another amount, in bytes.
+pub(crate) const PAGE_MEMORY: usize = 128 << 20;
 
 /// State of one kernel's file-system part.
 pub(crate) struct State {
@@ -103,16 +109,6 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
 }
 
 /// Gives data exports their first values and makes the root. Runs once, inside the instance.
-/// Bytes of the page cache and of the buffer cache unless a server says otherwise.
-pub(crate) const PAGE_CACHE: usize = pages::DEFAULT_LIMIT << crate::abi::constants::PAGE_SHIFT;
-pub(crate) const BUFFER_CACHE: usize = buffer::DEFAULT_LIMIT;
-
-/// Sets the sizes of both caches in bytes.
-pub(crate) fn limit(kernel: &Kernel, page_cache: usize, buffer_cache: usize) {
-    pages::set_limit(page_cache >> crate::abi::constants::PAGE_SHIFT);
-    kernel.vfs.buffers.set_limit(buffer_cache);
-}
-
 pub(crate) fn fill(kernel: &Kernel) {
     operation::fill(kernel);
     mount::fill(kernel);

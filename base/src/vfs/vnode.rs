@@ -47,8 +47,6 @@ pub(crate) struct Side {
     /// First name-cache entry in this directory, and first one that leads to this vnode.
     pub(crate) names: Cell<u32>,
     pub(crate) links: Cell<u32>,
-    /// Whether the page cache has pages of it.
-    pub(crate) pages: Cell<u32>,
 }
 
 /// All vnodes of a kernel.
@@ -120,7 +118,6 @@ pub(crate) fn allocate(phase: Phase) -> Vnode {
         unused: Cell::new(false),
         names: Cell::new(0),
         links: Cell::new(0),
-        pages: Cell::new(0),
     };
     let abi = kernel().abi;
     // SAFETY: the block has room for the structure and its side; queue heads are initialised before use.

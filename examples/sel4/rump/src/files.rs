@@ -18,9 +18,9 @@ const DEVICE: &str = "/dev/image";
 /// Devices that are looked for.
 const DEVICES: u32 = 4;
 
-/// Bytes that the kernel's caches may take of the heap.
-const PAGE_CACHE: usize = 4 << 20;
-const BUFFER_CACHE: usize = 2 << 20;
+/// Bytes of the heap for the kernel's pages and buffers.
+const PAGE_MEMORY: usize = 4 << 20;
+const BUFFER_MEMORY: usize = 2 << 20;
 
 /// What kernels are started with.
 pub struct Start {
@@ -63,7 +63,7 @@ impl KernelFiles {
             console.write(&format!("starting the kernel: {error}\n"));
             Failure::from(HostErrorKind::Io)
         };
-        let boot = Boot { page_cache: PAGE_CACHE, buffer_cache: BUFFER_CACHE, ..Boot::new(config, abi) };
+        let boot = Boot { page_memory: PAGE_MEMORY, buffer_memory: BUFFER_MEMORY, ..Boot::new(config, abi) };
         let kernel = Kernel::boot(boot, self.start.host.clone()).map_err(|error| say(&error))?;
         kernel.instance().map_modules("").map_err(|error| say(&error))?;
         for number in 0..DEVICES {
