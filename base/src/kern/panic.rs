@@ -69,5 +69,5 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("kern_assert", kern_assert),
     function!("__stack_chk_fail", stack_check_failed),
     function!("__stack_chk_fail_local", stack_check_failed),
-    data!("__stack_chk_guard", size_of::<usize>() * 8, size_of::<usize>()),
+    data!("__stack_chk_guard", size_of::<[usize; 8]>(), size_of::<usize>()),
 ];
