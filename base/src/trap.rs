@@ -19,9 +19,6 @@ pub struct Trap {
 }
 
 const THREADS: &str = "threads inside an instance are not offered";
-const WRITING: &str = "only writing needs it";
-const SNAPSHOTS: &str = "snapshots of a mounted file system are not offered";
-const ROOT: &str = "only mounting a root file system needs it";
 const ATTRIBUTES: &str = "extended attributes are not offered";
 
 const fn trap(name: &'static str, reason: &'static str) -> Trap {
