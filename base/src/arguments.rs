@@ -8,14 +8,18 @@ use core::fmt;
 /// The arguments of one mount: bytes of the type's structure, with the values that work unless told otherwise.
 #[derive(Clone, Debug)]
 pub struct MountArguments {
-    fields: Vec<(&'static str, Field)>,
-    flags: &'static [(&'static str, u64)],
+    fields: Fields,
+    flags: Flags,
     pointer: Option<Field>,
     bytes: Vec<u8>,
     wide: usize,
     /// The type has no table.
     plain: bool,
 }
+
+type Fields = Vec<(&'static str, Field)>;
+/// Names and the numbers they stand for.
+type Flags = &'static [(&'static str, u64)];
 
 /// An argument that the type does not have, or that does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +67,8 @@ impl MountArguments {
     /// # Errors
     /// [`ArgumentError::UnknownType`].
     pub fn new(abi: &Abi, kind: &str) -> Result<Self, ArgumentError> {
-        let none: &[(&str, u64)] = &[];
-        let (size, pointer, fields, flags, defaults): (usize, Field, Vec<(&str, Field)>, _, &[(&str, u64)]) = match kind {
+        let none: Flags = &[];
+        let (size, pointer, fields, flags, defaults): (usize, Field, Fields, Flags, Flags) = match kind {
             "cd9660" => {
                 let layout = &abi.iso_args;
                 (layout.size, layout.fspec, fields!(layout; flags, uid, gid, fmask, dmask), ISO_FLAGS, &[])

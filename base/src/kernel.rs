@@ -1,6 +1,7 @@
 use crate::abi::Abi;
 use crate::{export, kern, trace, vfs};
 use alloc::sync::Arc;
+use rumpload::properties::Properties;
 use rumpload::resource::Host;
 use rumpload::{Config, Error, Instance};
 
@@ -53,6 +54,8 @@ impl Kernel {
     pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
         let Boot { mut config, abi, trace, page_memory } = boot;
         config.hooks.refresh = refresh;
+        config.hooks.properties = properties;
+        config.hooks.release_properties = release_properties;
         let exports = export::all(abi);
         let kernel = Arc::new(Self {
             instance: Instance::new(config, host)?,
@@ -106,4 +109,16 @@ fn refresh(context: usize) {
     // SAFETY: the context is the address that `boot` handed over; the caller of `enter` holds the kernel.
     let kernel = unsafe { &*(context as *const Kernel) };
     kernel.kern.time.refresh(kernel);
+}
+
+/// Makes the argument of a module's init. Runs inside.
+fn properties(context: usize, properties: Option<&Properties>) -> usize {
+    // SAFETY: as for `refresh`.
+    kern::property::argument(unsafe { &*(context as *const Kernel) }, properties)
+}
+
+/// Gives it back. Runs inside.
+fn release_properties(context: usize, argument: usize) {
+    // SAFETY: as for `refresh`.
+    kern::property::release_argument(unsafe { &*(context as *const Kernel) }, argument);
 }

@@ -165,6 +165,7 @@ impl Kernel {
         }
         let outcome = self.instance().enter(|| {
             let outcome = work();
+            crate::kern::later::settle();
             vnode::settle();
             outcome
         });

@@ -28,6 +28,9 @@ pub(crate) mod vn;
 pub(crate) mod vnode;
 pub(crate) mod vop;
 
+#[cfg(test)]
+mod tests;
+
 use crate::abi::Abi;
 use crate::export::Export;
 use crate::kernel::Kernel;

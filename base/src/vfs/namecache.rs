@@ -245,7 +245,7 @@ unsafe extern "C" fn cache_lookup(
     1
 }
 
-unsafe extern "C" fn cache_enter(directory: Vnode, target: Vnode, name: *const u8, length: usize, flags: u32) {
+pub(crate) unsafe extern "C" fn cache_enter(directory: Vnode, target: Vnode, name: *const u8, length: usize, flags: u32) {
     if flags & MAKEENTRY as u32 == 0 || length > LONGEST {
         return;
     }
@@ -254,7 +254,7 @@ unsafe extern "C" fn cache_enter(directory: Vnode, target: Vnode, name: *const u
     kernel().vfs.names.cache.borrow_mut().insert(directory, target, name, flags);
 }
 
-unsafe extern "C" fn cache_purge1(vp: Vnode, name: *const u8, length: usize, flags: i32) {
+pub(crate) unsafe extern "C" fn cache_purge1(vp: Vnode, name: *const u8, length: usize, flags: i32) {
     if flags & PURGE_PARENTS != 0 {
         purge_parents(vp);
     }

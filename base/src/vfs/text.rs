@@ -1,7 +1,6 @@
 //! C strings.
 
 use crate::kern::memory;
-use alloc::vec::Vec;
 use core::ptr;
 
 /// A NUL-terminated copy of `bytes` in memory of the instance.
@@ -38,13 +37,4 @@ pub(crate) unsafe fn fill(field: *mut u8, room: usize, text: &[u8]) {
         ptr::copy_nonoverlapping(text.as_ptr(), field, length);
         ptr::write_bytes(field.add(length), 0, room - length);
     }
-}
-
-/// Bytes of a C string, owned.
-///
-/// # Safety
-/// As [`bytes`].
-pub(crate) unsafe fn copy(text: *const u8, limit: usize) -> Vec<u8> {
-    // SAFETY: as the caller says.
-    unsafe { bytes(text, limit) }.to_vec()
 }

@@ -99,7 +99,7 @@ unsafe extern "C" fn biowait(bp: Buf) -> i32 {
     wait(bp)
 }
 
-unsafe extern "C" fn nestiobuf_setup(master: Buf, bp: Buf, offset: i32, size: usize) {
+pub(crate) unsafe extern "C" fn nestiobuf_setup(master: Buf, bp: Buf, offset: i32, size: usize) {
     let reading = master.flags() & B_READ;
     let vp = master.vnode();
     bp.set_vnode(vp);

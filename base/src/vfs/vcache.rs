@@ -12,6 +12,11 @@ use core::cell::RefCell;
 use core::ptr;
 use hashbrown::HashTable;
 
+/// `vfs_loadvnode`.
+type LoadVnode = unsafe extern "C" fn(Mount, Vnode, *const u8, usize, *mut *const u8) -> i32;
+/// `vfs_newvnode`.
+type NewVnode = unsafe extern "C" fn(Mount, Vnode, Vnode, Vattr, *mut u8, *mut usize, *mut *const u8) -> i32;
+
 /// All vnodes with a key.
 #[derive(Default)]
 pub(crate) struct State {
@@ -116,14 +121,13 @@ pub(crate) fn load(mp: Mount, key: &[u8]) -> Result<Vnode, i32> {
     set_key(vp, mp, key.as_ptr(), key.len(), hash);
     state.insert(vp);
     let mut new_key: *const u8 = ptr::null();
-    let load: unsafe extern "C" fn(Mount, Vnode, *const u8, usize, *mut *const u8) -> i32;
     // SAFETY: the member holds a function of this type, or null.
     let error = unsafe {
         let function: *const () = kernel().abi.vfsops.vfs_loadvnode.read(mp.operations().0);
         if function.is_null() {
             EINVAL
         } else {
-            load = core::mem::transmute::<*const (), _>(function);
+            let load = core::mem::transmute::<*const (), LoadVnode>(function);
             load(mp, vp, key.as_ptr(), key.len(), &raw mut new_key)
         }
     };
@@ -161,14 +165,13 @@ unsafe extern "C" fn vcache_new(mp: Mount, dvp: Vnode, vap: Vattr, cred: *mut u8
     let vp = vnode::allocate(Phase::Loading);
     let mut key: *const u8 = ptr::null();
     let mut length = 0usize;
-    let create: unsafe extern "C" fn(Mount, Vnode, Vnode, Vattr, *mut u8, *mut usize, *mut *const u8) -> i32;
     // SAFETY: the member holds a function of this type, or null.
     let error = unsafe {
         let function: *const () = kernel().abi.vfsops.vfs_newvnode.read(mp.operations().0);
         if function.is_null() {
             crate::kern::errno::EROFS
         } else {
-            create = core::mem::transmute::<*const (), _>(function);
+            let create = core::mem::transmute::<*const (), NewVnode>(function);
             create(mp, dvp, vp, vap, cred, &raw mut length, &raw mut key)
         }
     };

@@ -106,12 +106,6 @@ fn vnode_list() -> List {
     List { link: kernel().abi.buf.b_vnbufs.offset() }
 }
 
-/// Whether the vnode has buffers.
-pub(crate) fn any(vp: Vnode) -> bool {
-    // SAFETY: head words of a live vnode.
-    heads(vp).iter().any(|head| unsafe { !head.read().is_null() })
-}
-
 /// Moves a buffer to the list of its vnode that it belongs to.
 fn relist(bp: Buf) {
     let head = heads(bp.vnode())[usize::from(bp.oflags() & BO_DELWRI != 0)];
