@@ -173,15 +173,16 @@ impl Plan {
         let (stubs, _) = segments[SegmentKind::Text as usize].add_array(slots.stubs, slots.stub_len)?;
         let (table, _) = segments[SegmentKind::Rodata as usize].add_array(slots.table, slots.entry_len)?;
         self.align = page;
-        let mut end = 0_usize;
+        let (mut end, mut reach) = (0_usize, 1);
         for (segment, extent) in segments.iter().zip(&mut self.segments) {
-            // An empty segment costs nothing, and its offset is where it would begin.
+            // An empty segment costs nothing, and its offset is where it would begin: in the region or at its end.
             let offset = align_up(end, page.max(segment.align))?;
             *extent = Extent { offset, len: segment.len };
             end = if segment.len == 0 { end } else { offset.checked_add(segment.len)? };
+            reach = reach.max(offset.checked_add(segment.len)?);
             self.align = self.align.max(segment.align);
         }
-        self.len = align_up(end.max(1), page)?;
+        self.len = align_up(reach, page)?;
         // A region has to be addressable both as working memory and where it runs.
         isize::try_from(self.len).ok()?;
         for planned in self.sections.iter_mut().flatten() {

@@ -1,6 +1,7 @@
 use crate::abi::Abi;
 use crate::{export, kern, trace, vfs};
 use alloc::sync::Arc;
+use rumpload::properties::Properties;
 use rumpload::resource::Host;
 use rumpload::{Config, Error, Instance};
 
@@ -12,13 +13,16 @@ pub struct Boot {
     pub abi: &'static Abi,
     /// Log every call of module code into the base kernel to the host's console.
     pub trace: bool,
+    /// Bytes of memory for pages: of files, where clean ones make way, and of memory file systems, which get `ENOSPC` or
+    /// `ENOMEM` when it is used up. Rounded down to pages; 64 KiB at least.
+    pub page_memory: usize,
 }
 
 impl Boot {
     /// A kernel with `abi`'s layouts and the configuration given.
     #[must_use]
     pub fn new(config: Config, abi: &'static Abi) -> Self {
-        Self { config, abi, trace: false }
+        Self { config, abi, trace: false, page_memory: vfs::PAGE_MEMORY }
     }
 }
 
@@ -48,8 +52,10 @@ impl Kernel {
     /// # Errors
     /// What making the instance or its export table can fail with: the host has no memory for the stack or the exports.
     pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
-        let Boot { mut config, abi, trace } = boot;
+        let Boot { mut config, abi, trace, page_memory } = boot;
         config.hooks.refresh = refresh;
+        config.hooks.properties = properties;
+        config.hooks.release_properties = release_properties;
         let exports = export::all(abi);
         let kernel = Arc::new(Self {
             instance: Instance::new(config, host)?,
@@ -63,6 +69,7 @@ impl Kernel {
         kernel.instance.enter(|| {
             kern::fill(&kernel);
             vfs::fill(&kernel);
+            vfs::pages::set_limit(page_memory / vfs::pages::SIZE);
         })?;
         Ok(kernel)
     }
@@ -102,4 +109,16 @@ fn refresh(context: usize) {
     // SAFETY: the context is the address that `boot` handed over; the caller of `enter` holds the kernel.
     let kernel = unsafe { &*(context as *const Kernel) };
     kernel.kern.time.refresh(kernel);
+}
+
+/// Makes the argument of a module's init. Runs inside.
+fn properties(context: usize, properties: Option<&Properties>) -> usize {
+    // SAFETY: as for `refresh`.
+    kern::property::argument(unsafe { &*(context as *const Kernel) }, properties)
+}
+
+/// Gives it back. Runs inside.
+fn release_properties(context: usize, argument: usize) {
+    // SAFETY: as for `refresh`.
+    kern::property::release_argument(unsafe { &*(context as *const Kernel) }, argument);
 }

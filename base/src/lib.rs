@@ -42,4 +42,5 @@ pub use file::File;
 pub use kernel::{Boot, Kernel};
 pub use mount_request::{MountRequest, MountStatus};
 pub use stat::{FileKind, Stat, Timestamp};
+pub use trap::{TRAPS, Trap};
 pub use usage::Usage;

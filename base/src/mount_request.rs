@@ -166,6 +166,7 @@ impl Kernel {
         }
         let outcome = self.instance().enter(|| {
             let outcome = work();
+            crate::kern::later::settle();
             vnode::settle();
             later::settle();
             outcome

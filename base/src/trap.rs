@@ -18,7 +18,24 @@ pub struct Trap {
     pub reason: &'static str,
 }
 
+impl Trap {
+    /// The trap whose call ended an instance, from the reason that [`Error::Ended`](rumpload::Error::Ended) gives.
+    #[must_use]
+    pub fn of_reason(reason: &str) -> Option<&'static Self> {
+        let (name, _) = reason.strip_prefix(CALLED)?.split_once(' ')?;
+        TRAPS.iter().find(|trap| trap.name == name)
+    }
+}
+
+/// What the reason of an instance that a trap ended begins with.
+const CALLED: &str = "declared trap ";
+
 const THREADS: &str = "threads inside an instance are not offered";
+const POLLING: &str = "polling files is not offered";
+const SOCKETS: &str = "sockets are not offered";
+const CLOCK: &str = "the clock is the host's";
+const BUS: &str = "there is no hardware";
+const FIRMWARE: &str = "no firmware image is ever opened";
 const ATTRIBUTES: &str = "extended attributes are not offered";
 
 const fn trap(name: &'static str, reason: &'static str) -> Trap {
@@ -26,8 +43,33 @@ const fn trap(name: &'static str, reason: &'static str) -> Trap {
 }
 
 /// Every declared trap.
-pub static TRAPS: &[Trap] =
-    &[trap("kthread_create", THREADS), trap("kthread_exit", THREADS), trap("extattr_check_cred", ATTRIBUTES)];
+pub static TRAPS: &[Trap] = &[
+    trap("kthread_create", THREADS),
+    trap("kthread_exit", THREADS),
+    trap("kthread_join", THREADS),
+    trap("extattr_check_cred", ATTRIBUTES),
+    trap("selrecord", POLLING),
+    trap("soisconnected", SOCKETS),
+    trap("settimeofday1", CLOCK),
+    trap("clock_settime1", CLOCK),
+    trap("adjtime1", CLOCK),
+    trap("ntp_adjtime1", CLOCK),
+    trap("ntp_timestatus", CLOCK),
+    trap("bus_space_map", BUS),
+    trap("bus_space_unmap", BUS),
+    trap("bus_space_subregion", BUS),
+    trap("bus_space_read_1", BUS),
+    trap("bus_space_read_2", BUS),
+    trap("bus_space_read_4", BUS),
+    trap("bus_space_write_1", BUS),
+    trap("bus_space_write_2", BUS),
+    trap("bus_space_write_4", BUS),
+    trap("firmware_close", FIRMWARE),
+    trap("firmware_read", FIRMWARE),
+    trap("firmware_get_size", FIRMWARE),
+    trap("firmware_malloc", FIRMWARE),
+    trap("firmware_free", FIRMWARE),
+];
 
 /// Adds one export per trap.
 pub(crate) fn exports(out: &mut Vec<Export>) {
@@ -40,7 +82,7 @@ pub(crate) fn exports(out: &mut Vec<Export>) {
 /// Where every trap's entry arrives.
 pub(crate) extern "C" fn called(index: u32) -> ! {
     match TRAPS.get(index as usize) {
-        Some(trap) => panic_message(&format!("declared trap {} was called: {}", trap.name, trap.reason)),
+        Some(trap) => panic_message(&format!("{CALLED}{} was called: {}", trap.name, trap.reason)),
         None => panic_message("an unknown declared trap was called"),
     }
 }

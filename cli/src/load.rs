@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use rumpload::error::LinkError;
 use rumpload::{Error, Load as Request, Status};
+use rumpload_base::Trap;
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -158,11 +159,14 @@ fn named(name: &str, status: &Status) -> bool {
     status.name == name || (!automatic && status.references == Some(0))
 }
 
-/// Whether symbols that nobody exports are the reason, in the module or in one it requires.
+/// Whether what the module needs from others is not there: symbols that nobody exports, in it or in a module it requires; a
+/// required module that is not in the directory; a symbol that is only declared, so that the module can be linked, and was called.
 fn lacks_symbols(error: &Error) -> bool {
     match error {
         Error::Link { error: LinkError::Unresolved(_), .. } => true,
-        Error::Requirement { cause, .. } | Error::NotRolledBack { cause, .. } => lacks_symbols(cause),
+        Error::Requirement { cause, .. } => matches!(**cause, Error::File { .. }) || lacks_symbols(cause),
+        Error::NotRolledBack { cause, .. } => lacks_symbols(cause),
+        Error::Ended { reason } => Trap::of_reason(reason).is_some(),
         _ => false,
     }
 }

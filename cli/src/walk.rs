@@ -1,7 +1,7 @@
 //! Walking a tree: hashes of its regular files, or just reading them.
 
-use anyhow::{Context, Result};
-use rumpload_base::{FileKind, Kernel};
+use anyhow::{Context, Result, bail};
+use rumpload_base::{FileKind, Kernel, Stat};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::sync::Arc;
@@ -11,17 +11,23 @@ const PIECE: usize = 256 << 10;
 
 /// Paths of the regular files below `top`, as seen from there, sorted in byte order.
 pub fn files(kernel: &Arc<Kernel>, top: &str) -> Result<Vec<Vec<u8>>> {
+    let identity = |stat: Stat| (stat.device, stat.fileid);
     let mut files = Vec::new();
-    let mut directories = vec![Vec::new()];
-    while let Some(directory) = directories.pop() {
-        for entry in kernel.read_directory(&absolute(top, &directory))? {
+    // A directory to read, and those it lies in: on a damaged image it may be one of them.
+    let mut directories = vec![(Vec::new(), vec![identity(kernel.stat(absolute(top, b""))?)])];
+    while let Some((directory, above)) = directories.pop() {
+        for entry in kernel.read_directory(absolute(top, &directory))? {
             if matches!(entry.name.as_slice(), b"." | b"..") {
                 continue;
             }
             let path = [&directory, b"/".as_slice(), &entry.name].concat();
             // The entry's own word on the type is a hint: v7fs gets it wrong on volumes of the other byte order.
-            match kernel.lstat(absolute(top, &path))?.kind {
-                FileKind::Directory => directories.push(path),
+            let stat = kernel.lstat(absolute(top, &path))?;
+            match stat.kind {
+                FileKind::Directory if above.contains(&identity(stat)) => {
+                    bail!("{}: the directory contains itself", String::from_utf8_lossy(&path));
+                }
+                FileKind::Directory => directories.push((path, [above.as_slice(), &[identity(stat)]].concat())),
                 FileKind::File => files.push(path),
                 _ => {}
             }

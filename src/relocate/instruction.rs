@@ -283,7 +283,7 @@ pub(super) fn apply(
         Field::RiscvAlign => {
             let padding = with.addend as u64;
             let align = padding.checked_add(1).and_then(u64::checked_next_power_of_two).ok_or(Refusal::Range(with.addend))?;
-            range(with.place.wrapping_add(padding) % align == 0, with.addend)
+            range(with.place.wrapping_add(padding).is_multiple_of(align), with.addend)
         }
         Field::RiscvLeb { change } => leb(target, at, change, absolute),
         Field::RiscvHigh20 => {

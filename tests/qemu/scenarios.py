@@ -131,6 +131,30 @@ def faults(setup):
         raise machine.Failure("not every kind of fault was tried", log)
 
 
+# The files of the conformance suite, as `src/resource/conformance/mod.rs` says: path and length; then its device.
+CONFORMANCE_FILES = [("empty", 0), ("small", 5), ("sub/large", 200_001), ("sub/deep/leaf", 4096)]
+CONFORMANCE_DEVICE = 256 << 10
+
+
+def pattern(file, length):
+    """Contents by the suite's rule."""
+    return bytes(((at ^ at >> 8 ^ at >> 16) * 7 + file * 37) & 0xFF for at in range(length))
+
+
+def conformance(setup):
+    """The library's conformance suite, inside a domain with the rights of the one with the library."""
+    root = images.build(setup.root.parent, kernel16=setup.kernel16, conformance=True)
+    files = setup.work / "conformance"
+    for number, (path, length) in enumerate(CONFORMANCE_FILES):
+        (files / path).parent.mkdir(parents=True, exist_ok=True)
+        (files / path).write_bytes(pattern(number, length))
+    device = setup.work / "device"
+    device.write_bytes(pattern(len(CONFORMANCE_FILES), CONFORMANCE_DEVICE))
+    _, log = machine.boot(setup.kernel, root, ["ping"], modules=files, image=device)
+    passed = [line.split()[-2] for line in log.splitlines() if line.startswith("rump: conformance: ")]
+    expect(passed, ["memory", "store", "block", "console", "clock", "entropy", "exhaustion"], log)
+
+
 def wrong_kernel(setup):
     """What is no kernel is refused."""
     for name, contents in [("empty", b""), ("text", b"no kernel"), ("elf", b"\x7fELF\x01" + bytes(40))]:
@@ -143,4 +167,4 @@ def wrong_kernel(setup):
         raise machine.Failure(f"{name} was taken for a kernel")
 
 
-ALL = [wrong_kernel, files, no_modules, crashes, faults]
+ALL = [wrong_kernel, files, no_modules, crashes, faults, conformance]

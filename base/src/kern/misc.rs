@@ -1,7 +1,8 @@
 //! What fits nowhere else: functions for table slots, names of the host, devices, notes.
 
-use super::errno::{ENODEV, ENXIO, EOPNOTSUPP};
+use super::errno::{ENODEV, ENOENT, ENXIO, EOPNOTSUPP};
 use super::panic::panic_format;
+use crate::abi::constants::RB_HALT;
 use crate::export::{Export, data, function};
 use crate::kernel::Kernel;
 
@@ -57,6 +58,16 @@ unsafe extern "C" fn crc32(seed: u32, bytes: *const u8, length: usize) -> u32 {
     !word
 }
 
+/// No firmware images are offered.
+unsafe extern "C" fn firmware_open(_driver: *const u8, _image: *const u8, _out: *mut *mut u8) -> i32 {
+    ENOENT
+}
+
+/// The system halts or starts again: either way this instance ends.
+unsafe extern "C" fn cpu_reboot(how: i32, _boot: *const u8) -> ! {
+    panic_format(format_args!("module code {} the system", if how & RB_HALT != 0 { "halts" } else { "reboots" }))
+}
+
 /// Sets names and numbers of the system.
 pub(crate) fn fill(kernel: &Kernel) {
     // SAFETY: the exports have these sizes and are zero so far.
@@ -80,6 +91,8 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("enosys", enosys),
     function!("knote", knote),
     function!("knote_fdclose", knote_fdclose),
+    function!("firmware_open", firmware_open),
+    function!("cpu_reboot", cpu_reboot),
     function!("selinit", selinit),
     function!("seldestroy", selinit),
     function!("selnotify", selnotify),

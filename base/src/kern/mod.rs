@@ -23,10 +23,12 @@ pub(crate) mod memory;
 pub(crate) mod misc;
 pub(crate) mod module;
 pub(crate) mod panic;
+pub(crate) mod policy;
 pub(crate) mod pool;
 pub(crate) mod printf;
 pub(crate) mod process;
 pub(crate) mod processor;
+pub(crate) mod property;
 pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod rbtree;
@@ -104,10 +106,12 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         misc::EXPORTS,
         module::EXPORTS,
         panic::EXPORTS,
+        policy::EXPORTS,
         pool::EXPORTS,
         printf::EXPORTS,
         process::EXPORTS,
         processor::EXPORTS,
+        property::EXPORTS,
         quota::EXPORTS,
         random::EXPORTS,
         rbtree::EXPORTS,

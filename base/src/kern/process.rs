@@ -89,8 +89,11 @@ pub(crate) fn fill(kernel: &Kernel) {
     let state = &kernel.kern.process;
     state.lwp.set(lwp);
     state.cpu.set(cpu);
-    // SAFETY: the export is a pointer.
-    unsafe { kernel.data("initproc").cast::<*mut u8>().write(proc) };
+    // SAFETY: the exports are pointers.
+    unsafe {
+        kernel.data("initproc").cast::<*mut u8>().write(proc);
+        kernel.data("cpu_info_list").cast::<*mut u8>().write(cpu);
+    }
 }
 
 pub(crate) const EXPORTS: &[Export] = &[
@@ -101,6 +104,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("spllower", spllower),
     function!("spl0", spl0),
     function!("cpu_intr_p", cpu_intr_p),
+    data!("cpu_info_list", size_of::<usize>(), size_of::<usize>()),
     data!("initproc", size_of::<usize>(), size_of::<usize>()),
 ];
 

@@ -236,6 +236,16 @@ unsafe extern "C" fn ppsratecheck(last: *mut u8, count: *mut i32, most: i32) -> 
     }
 }
 
+/// Whether setting the clock to `time` would wrap it in a year, or `delta` goes back.
+unsafe extern "C" fn time_wraps(time: *const u8, delta: *const u8) -> bool {
+    let fields = &kernel().abi.timespec;
+    // SAFETY: module code passes two `struct timespec`s.
+    unsafe {
+        let (seconds, back): (i64, i64) = (fields.tv_sec.read(time), fields.tv_sec.read(delta));
+        seconds > i64::MAX - 365 * 86_400 || back < 0 || fields.tv_nsec.read::<isize>(delta) < 0
+    }
+}
+
 unsafe extern "C" fn delay(micros: u32) {
     let end = monotonic().saturating_add(Duration::from_micros(micros.into()));
     let _ = kernel().instance().host().clock.sleep(end.saturating_sub(monotonic()));
@@ -286,6 +296,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("hztoms", hztoms),
     function!("ratecheck", ratecheck),
     function!("ppsratecheck", ppsratecheck),
+    function!("time_wraps", time_wraps),
     function!("delay", delay),
     function!("i8254_delay", delay),
     data!("delay_func", size_of::<usize>(), size_of::<usize>()),

@@ -39,6 +39,9 @@ use alloc::vec::Vec;
 /// Vnodes kept, used or not, before unused ones are given up.
 pub(crate) const DESIRED_VNODES: usize = 2048;
 
+/// Memory for pages unless a server asks for another amount, in bytes.
+pub(crate) const PAGE_MEMORY: usize = 128 << 20;
+
 /// State of one kernel's file-system part.
 pub(crate) struct State {
     pub(crate) operations: operation::State,

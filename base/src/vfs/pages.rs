@@ -16,8 +16,8 @@ pub(crate) use super::pager::set_size;
 
 /// Bytes of a page.
 pub(crate) const SIZE: usize = PAGE_SIZE as usize;
-/// Memory for pages unless a server asks for another amount, in pages: 128 MiB.
-pub(crate) const DEFAULT_LIMIT: usize = 128 << (20 - PAGE_SHIFT);
+/// The least number of pages there may be: those of a transfer.
+const LEAST: usize = super::ubc::WINDOW;
 /// Sequential readers that are recognised at a time.
 const STREAMS: usize = 8;
 
@@ -162,7 +162,7 @@ impl Default for State {
             pages: RefCell::default(),
             oldest: Cell::new(Page::NULL),
             newest: Cell::new(Page::NULL),
-            limit: Cell::new(DEFAULT_LIMIT),
+            limit: Cell::new(LEAST),
             files: Cell::new(0),
             anonymous: Cell::new(0),
             streams: Cell::new([Stream::default(); STREAMS]),
@@ -236,7 +236,7 @@ fn state() -> &'static State {
 
 /// Sets how many pages there may be.
 pub(crate) fn set_limit(pages: usize) {
-    state().limit.set(pages.max(STREAMS * 2));
+    state().limit.set(pages.max(LEAST));
     make_room(0);
     super::pager::refresh();
 }

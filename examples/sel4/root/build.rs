@@ -9,7 +9,7 @@ fn main() {
     // <profile>/build/<package>/out
     let images = Path::new(&out).ancestors().nth(3).expect("cargo's layout");
     println!("cargo::rustc-env=DOMAIN_IMAGES={}", images.display());
-    for image in ["host", "rump", "client"] {
+    for image in ["host", "rump", "client", "conformance"] {
         println!("cargo::rerun-if-changed={}", images.join(image).display());
     }
 }

@@ -1,8 +1,10 @@
 //! The promises of the resource traits, checked on Linux.
 
 use rumpload::resource::conformance::{self, RunsIn};
+use rumpload::resource::fake::Recorder;
 use rumpload::resource::{Memory as _, Placement};
 use rumpload_hosted::{Access, DirectoryStore, FileBlock, Memory, StandardError, SystemClock, SystemEntropy};
+use std::process::Command;
 
 #[test]
 fn memory() {
@@ -37,9 +39,23 @@ fn block() {
     }
 }
 
+/// The console is the standard error of a process of its own: here, this test once more.
 #[test]
-fn console_clock_and_entropy() {
-    conformance::console(&StandardError, None);
+fn console() {
+    const CHILD: &str = "RUMPLOAD_CONSOLE_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        return conformance::console(&StandardError, None);
+    }
+    let program = std::env::current_exe().expect("a path");
+    let output = Command::new(program).args(["--exact", "console", "--nocapture"]).env(CHILD, "1").output().expect("runs");
+    assert!(output.status.success());
+    let expected = Recorder::new();
+    conformance::console(&expected, Some(&|| expected.text()));
+    assert!(String::from_utf8(output.stderr).expect("text").contains(&expected.text()), "all text comes out");
+}
+
+#[test]
+fn clock_and_entropy() {
     conformance::clock(&SystemClock::new());
     conformance::entropy(&SystemEntropy);
 }

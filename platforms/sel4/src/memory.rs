@@ -111,6 +111,9 @@ unsafe impl Memory for DomainMemory {
             Placement::Anywhere => (0, u64::MAX),
             Placement::Within { first, last } => (first, last),
         };
+        if first > last {
+            return Err(HostErrorKind::InvalidInput.into());
+        }
         let mut state = self.state.lock();
         let taken = state.free.take(request.len as u64, request.align as u64, first, last);
         let address = taken.ok_or(HostError::new(HostErrorKind::OutOfMemory))?;

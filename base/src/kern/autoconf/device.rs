@@ -2,10 +2,13 @@
 
 use super::{Attachment, Driver, Entry, same};
 use crate::export::{Export, function};
+use crate::kern::property::{self, Object};
 use crate::kern::{memory, string};
 use crate::kernel::kernel;
 use alloc::format;
+use alloc::string::String;
 use core::ptr;
+use rumpload::properties::{Properties, Value};
 
 /// The driver's part lies in a block of its own.
 const SEPARATE: i32 = 2;
@@ -24,6 +27,8 @@ pub(crate) struct Device {
     private: *mut u8,
     locators: *mut i32,
     locator_count: u32,
+    /// A dictionary of the driver's name, the unit and the parent's name.
+    properties: *mut Object,
     /// Whether the driver has told how to suspend the device.
     pub(super) power_handlers: bool,
 }
@@ -80,11 +85,30 @@ pub(super) unsafe fn make(
             private,
             locators: kept,
             locator_count: locators.len() as u32,
+            properties: describe(parent, driver, unit),
             power_handlers: false,
         });
         kernel().kern.autoconf.devices.borrow_mut().push(device);
         place(driver, unit, device);
         device
+    }
+}
+
+/// The properties of a new device.
+///
+/// # Safety
+/// `parent` must be null or live, `driver` registered.
+unsafe fn describe(parent: *mut Device, driver: *mut Driver, unit: i32) -> *mut Object {
+    // SAFETY: as the caller says.
+    unsafe {
+        let mut properties = Properties::new();
+        let text = |bytes: &[u8]| Value::String(String::from_utf8_lossy(bytes).into_owned());
+        properties.set("device-driver", text(string::bytes((*driver).name)));
+        properties.set("device-unit", Value::Integer(unit.into()));
+        if let Some(parent) = parent.as_ref() {
+            properties.set("device-parent", Value::String(parent.text().into()));
+        }
+        property::dictionary_of(&properties)
     }
 }
 
@@ -126,6 +150,7 @@ pub(super) unsafe fn free(device: *mut Device) {
             (*driver).device_count = 0;
         }
         memory::free((*device).locators.cast());
+        property::release((*device).properties);
         if private != device.cast() {
             memory::free(private);
         }
@@ -135,7 +160,7 @@ pub(super) unsafe fn free(device: *mut Device) {
 
 macro_rules! getters {
     ($($name:ident: $member:ident -> $ty:ty;)*) => {
-        $(unsafe extern "C" fn $name(device: *const Device) -> $ty {
+        $(pub(super) unsafe extern "C" fn $name(device: *const Device) -> $ty {
             // SAFETY: module code passes a live device.
             unsafe { (*device).$member }
         })*
@@ -149,6 +174,7 @@ getters! {
     device_cfdata: entry -> *mut Entry;
     device_cfdriver: driver -> *mut Driver;
     device_cfattach: attachment -> *mut Attachment;
+    device_properties: properties -> *mut Object;
 }
 
 pub(super) unsafe extern "C" fn device_private(device: *const Device) -> *mut u8 {
@@ -209,6 +235,7 @@ pub(super) const EXPORTS: &[Export] = &[
     function!("device_cfdata", device_cfdata),
     function!("device_cfdriver", device_cfdriver),
     function!("device_cfattach", device_cfattach),
+    function!("device_properties", device_properties),
     function!("device_private", device_private),
     function!("device_xname", device_xname),
     function!("device_is_active", device_is_active),

@@ -112,6 +112,7 @@ fn a_component_comes_and_goes_as_a_whole() {
             assert_eq!(*bus.devices.add(1), second);
             assert_eq!(device::device_private(second).cast::<u32>().read(), 0x600d);
             assert_eq!(state.devices.borrow().len(), 4);
+            assert_eq!(device::device_unit(second), 1);
             assert_eq!(config_cfdriver_detach(&raw mut bus), EBUSY);
             assert_eq!(attach::config_detach(second, 4), EBUSY);
             assert_eq!((attach::config_detach(second, 2), attach::config_detach(second, 2)), (0, ENOENT));

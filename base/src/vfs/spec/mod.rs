@@ -171,6 +171,7 @@ unsafe extern "C" fn spec_node_getmountedfs(vp: Vnode) -> Mount {
 }
 
 unsafe extern "C" fn bdevsw_lookup(number: u64) -> *mut u8 {
+    // What is not the server's may be a driver's.
     if geometry(number).is_some() { kernel().vfs.devices.switch.get() } else { devsw::block_switch(number).cast_mut() }
 }
 

@@ -1,4 +1,5 @@
-//! Instructions, one a line: a verb and its arguments, separated by blanks. `!` before the verb: it has to fail.
+//! Instructions, one a line: a verb and its arguments, separated by blanks. `!` before the verb: it has to fail. In paths `%` and
+//! two hexadecimal digits are a byte.
 
 use crate::{bench, walk};
 use alloc::format;
@@ -80,14 +81,14 @@ impl Session {
     fn run(&self, words: &[&str]) -> Result<(), Error> {
         match *words {
             ["mount", kind, path, device] => {
-                let mount = Mount { kind, path: path.as_bytes(), device: number(device)? as u32, read_only: true };
+                let mount = Mount { kind, path: &bytes(path)?, device: number(device)? as u32, read_only: true };
                 Ok(self.files.mount(&mount)?)
             }
-            ["unmount", path] => Ok(self.files.unmount(path.as_bytes(), false)?),
-            ["walk", path] => walk::walk(&self.files, path.as_bytes(), &mut |line| self.say(line)),
-            ["cat", path] => walk::cat(&self.files, path.as_bytes(), &mut |line| self.say(line)),
+            ["unmount", path] => Ok(self.files.unmount(&bytes(path)?, false)?),
+            ["walk", path] => walk::walk(&self.files, &bytes(path)?, &mut |line| self.say(line)),
+            ["cat", path] => walk::cat(&self.files, &bytes(path)?, &mut |line| self.say(line)),
             ["stat", path] => {
-                let stat = self.files.stat(path.as_bytes())?;
+                let stat = self.files.stat(&bytes(path)?)?;
                 self.say(&format!("stat {path} {:?} {:o} {} bytes", stat.kind, stat.mode, stat.size));
                 Ok(())
             }
@@ -202,6 +203,23 @@ impl Session {
 
 fn number(text: &str) -> Result<u64, Error> {
     text.parse().map_err(|_| Error::Wrong(format!("no number: {text}")))
+}
+
+/// The bytes that a path stands for.
+fn bytes(text: &str) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let digits = tail.get(..2).filter(|_| byte == b'%').and_then(|digits| core::str::from_utf8(digits).ok());
+        let (byte, tail) = match digits.map(|digits| u8::from_str_radix(digits, 16)) {
+            Some(Ok(byte)) => (byte, &tail[2..]),
+            Some(Err(_)) => return Err(Error::Wrong(format!("no path: {text}"))),
+            None => (byte, tail),
+        };
+        bytes.push(byte);
+        rest = tail;
+    }
+    Ok(bytes)
 }
 
 fn action(words: &[&str]) -> Result<Action, Error> {

@@ -65,6 +65,9 @@ impl FwCfg {
     }
 
     fn transfer(&self, page: &Page, item: Item, offset: u64, to: u64, len: usize) -> Result<(), HostError> {
+        if len == 0 {
+            return Ok(());
+        }
         let too_large = |_| HostErrorKind::InvalidInput;
         let (offset, len) = (u32::try_from(offset).map_err(too_large)?, u32::try_from(len).map_err(too_large)?);
         self.run(page, u32::from(item.selector) << 16 | SELECT | SKIP, 0, offset)?;

@@ -14,7 +14,10 @@ use rumpload_sel4::{COM1, Fault, KernelError, LAST_WORDS, LOAD_MAP_BYTES, LoadMa
 use sel4_runtime::layout::{self, Start, WINDOW_BYTES, badge, cap, report};
 
 static HOST: &[u8] = include_bytes!(concat!(env!("DOMAIN_IMAGES"), "/host"));
+#[cfg(not(feature = "conformance"))]
 static RUMP: &[u8] = include_bytes!(concat!(env!("DOMAIN_IMAGES"), "/rump"));
+#[cfg(feature = "conformance")]
+static RUMP: &[u8] = include_bytes!(concat!(env!("DOMAIN_IMAGES"), "/conformance"));
 static CLIENT: &[u8] = include_bytes!(concat!(env!("DOMAIN_IMAGES"), "/client"));
 
 /// Where the root task sees the load map and the watchdog's IPC buffer.
@@ -84,7 +87,9 @@ pub struct Supervisor {
 impl Supervisor {
     /// Makes what domains share.
     pub fn new(mut objects: Objects, mhz: u32) -> Result<Self, KernelError> {
-        for (ports, first, last) in [(&SERIAL, COM1, COM1 + rumpload_sel4::PORTS - 1), (&EXIT, crate::EXIT_PORT, crate::EXIT_PORT)] {
+        for (ports, first, last) in
+            [(&SERIAL, COM1, COM1 + rumpload_sel4::PORTS - 1), (&EXIT, crate::EXIT_PORT, crate::EXIT_PORT)]
+        {
             let slot = objects.slot()?;
             invoke::narrow_ports(slot::CNODE, slot, slot::CNODE, slot::PORTS, first, last)?;
             ports.store(slot, Ordering::Relaxed);
@@ -125,7 +130,6 @@ impl Supervisor {
 
     /// Starts everything.
     pub fn start_all(&mut self) -> Result<(), KernelError> {
-
         self.start_watchdog()?;
         self.start_host()?;
         self.start_rump()?;
@@ -140,10 +144,7 @@ impl Supervisor {
             radix: 5,
             heap: 2 << 20,
             priority: HOST_PRIORITY,
-            caps: &[
-                (cap::SERVICE, self.host, Rights::Receive, 0),
-                (cap::FAULT, self.faults, Rights::Call, badge::HOST),
-            ],
+            caps: &[(cap::SERVICE, self.host, Rights::Receive, 0), (cap::FAULT, self.faults, Rights::Call, badge::HOST)],
             ports: &[(cap::SERIAL, COM1, COM1 + rumpload_sel4::PORTS - 1), (cap::FW_CFG, FW_CFG.0, FW_CFG.1)],
             shared: &[
                 (self.rump_window, layout::WINDOW_DOWN, Access::ReadWrite),

@@ -9,9 +9,7 @@ use rumpload::registry::Code;
 use rumpload::resource::{Host, HostErrorKind};
 use rumpload::{Config, Instance, Machine};
 use rumpload_base::abi::Abi;
-use rumpload_base::{
-    Boot, Device, File, FileError, FileKind, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp,
-};
+use rumpload_base::{Boot, Device, File, FileError, FileKind, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp};
 use rumpload_l4::{Connection, EntryKind, Failure, FileService, FileStat, Mount, RemoteBlock, Status};
 use rumpload_sel4::DomainMemory;
 
@@ -138,8 +136,7 @@ impl FileService for KernelFiles {
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Failure> {
         let directory = core::str::from_utf8(mount.path).map_err(|_| HostErrorKind::InvalidInput)?;
         let kernel = self.kernel()?;
-        let arguments = MountArguments::new(kernel.abi(), mount.kind)
-            .unwrap_or_else(|_| MountArguments::plain(kernel.abi(), kernel.abi().pointer()));
+        let arguments = MountArguments::new(kernel.abi(), mount.kind).unwrap_or_else(|_| MountArguments::plain(kernel.abi()));
         let device = arguments.wants_path().then(|| device_path(mount.device));
         let (kind, device, read_only) = (mount.kind, device.as_deref(), mount.read_only);
         let result = kernel.mount(&MountRequest { kind, directory, device, read_only, arguments });

@@ -6,8 +6,8 @@ extern crate alloc;
 
 mod entry;
 mod heap;
-pub mod layout;
 mod last_words;
+pub mod layout;
 mod memory;
 mod window;
 
