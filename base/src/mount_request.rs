@@ -166,7 +166,6 @@ impl Kernel {
         }
         let outcome = self.instance().enter(|| {
             let outcome = work();
-            crate::kern::later::settle();
             vnode::settle();
             later::settle();
             outcome
