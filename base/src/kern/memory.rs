@@ -17,6 +17,9 @@ const M_NOWAIT: i32 = crate::abi::constants::M_NOWAIT;
 const M_CANFAIL: i32 = crate::abi::constants::M_CANFAIL;
 const KM_NOSLEEP: u32 = crate::abi::constants::KM_NOSLEEP as u32;
 
+/// Bytes that may be held unless the server says otherwise: a module gone wild is not to take the host's memory.
+const LIMIT: usize = 512 << 20;
+
 #[repr(C, align(16))]
 struct Block {
     previous: *mut Block,
@@ -44,11 +47,12 @@ pub struct Usage {
 pub(crate) struct State {
     first: Cell<*mut Block>,
     usage: Cell<Usage>,
+    limit: Cell<usize>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { first: Cell::new(ptr::null_mut()), usage: Cell::new(Usage::default()) }
+        Self { first: Cell::new(ptr::null_mut()), usage: Cell::new(Usage::default()), limit: Cell::new(LIMIT) }
     }
 }
 
@@ -58,7 +62,15 @@ impl State {
         self.usage.get()
     }
 
+    /// Sets how many bytes may be held.
+    pub(crate) fn set_limit(&self, bytes: usize) {
+        self.limit.set(bytes);
+    }
+
     fn alloc(&self, size: usize, zero: bool) -> *mut u8 {
+        if size > self.limit.get().saturating_sub(self.usage.get().bytes) {
+            return ptr::null_mut();
+        }
         let Some(layout) = Block::layout(size) else { return ptr::null_mut() };
         // SAFETY: the layout holds a header at least, so it is not empty.
         let block = unsafe { if zero { alloc_zeroed(layout) } else { allocate(layout) } }.cast::<Block>();
@@ -253,6 +265,20 @@ mod tests {
         // SAFETY: `two` is live.
         unsafe { state.free(two).unwrap() };
         assert_eq!(state.usage(), Usage::default());
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused() {
+        let state = State::default();
+        state.set_limit(1000);
+        let one = state.alloc(600, false);
+        assert!(!one.is_null() && state.alloc(401, false).is_null());
+        // SAFETY: `one` is live.
+        unsafe { state.free(one).unwrap() };
+        let two = state.alloc(1000, false);
+        assert!(!two.is_null());
+        // SAFETY: `two` is live.
+        unsafe { state.free(two).unwrap() };
     }
 
     #[test]
