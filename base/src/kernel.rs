@@ -16,13 +16,15 @@ pub struct Boot {
     /// Bytes of memory for pages: of files, where clean ones make way, and of memory file systems, which get `ENOSPC` or
     /// `ENOMEM` when it is used up. Rounded down to pages; 64 KiB at least.
     pub page_memory: usize,
+    /// Bytes of memory for blocks of devices that nobody uses at the moment.
+    pub buffer_memory: usize,
 }
 
 impl Boot {
-    /// A kernel with `abi`'s layouts and the configuration given.
+    /// A kernel with `abi`'s layouts and the configuration given, with memory as a process has it.
     #[must_use]
     pub fn new(config: Config, abi: &'static Abi) -> Self {
-        Self { config, abi, trace: false, page_memory: vfs::PAGE_MEMORY }
+        Self { config, abi, trace: false, page_memory: vfs::PAGE_MEMORY, buffer_memory: vfs::buffer::DEFAULT_LIMIT }
     }
 }
 
@@ -52,7 +54,7 @@ impl Kernel {
     /// # Errors
     /// What making the instance or its export table can fail with: the host has no memory for the stack or the exports.
     pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
-        let Boot { mut config, abi, trace, page_memory } = boot;
+        let Boot { mut config, abi, trace, page_memory, buffer_memory } = boot;
         config.hooks.refresh = refresh;
         config.hooks.properties = properties;
         config.hooks.release_properties = release_properties;
@@ -70,6 +72,7 @@ impl Kernel {
             kern::fill(&kernel);
             vfs::fill(&kernel);
             vfs::pages::set_limit(page_memory / vfs::pages::SIZE);
+            kernel.vfs.buffers.set_limit(buffer_memory);
         })?;
         Ok(kernel)
     }

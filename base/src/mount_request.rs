@@ -3,6 +3,7 @@
 use crate::arguments::MountArguments;
 use crate::error::{FileError, MountError};
 use crate::kern::errno::{EINVAL, ENODEV};
+use crate::kern::later;
 use crate::kernel::Kernel;
 use crate::vfs::{fstype, lookup, mount, mounting, object::Mount, object::Statvfs, text, vnode};
 use alloc::string::String;
@@ -167,6 +168,7 @@ impl Kernel {
             let outcome = work();
             crate::kern::later::settle();
             vnode::settle();
+            later::settle();
             outcome
         });
         outcome.map_err(|error| FileError::from_core(&error))?.map_err(|errno| FileError::new(operation, path, errno))

@@ -47,7 +47,7 @@ impl FileService for Files {
 
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Failure> {
         match mount {
-            Mount { kind: "memfs", device: 3, read_only: true, path } if self.mounted.is_none() => {
+            Mount { kind: "memfs", device: 3, read_only: true, options: "a=1,b", path } if self.mounted.is_none() => {
                 self.mounted = Some(path.to_vec());
                 Ok(())
             }
@@ -112,7 +112,7 @@ fn files(window: usize) -> (RemoteFiles, Arc<Connection>, JoinHandle<usize>) {
     (RemoteFiles::new(&connection).expect("files"), connection, server)
 }
 
-const MOUNT: Mount<'static> = Mount { kind: "memfs", path: b"/mnt", device: 3, read_only: true };
+const MOUNT: Mount<'static> = Mount { kind: "memfs", path: b"/mnt", device: 3, read_only: true, options: "a=1,b" };
 
 fn errno<T: std::fmt::Debug>(answer: Result<T, Failure>) -> i32 {
     match answer {

@@ -26,8 +26,8 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use hashbrown::HashTable;
 
-/// Bytes of data kept at most, unless more is held at a time.
-const LIMIT: usize = 16 << 20;
+/// Bytes of data kept at most unless told otherwise, or unless more is held at a time.
+pub(crate) const DEFAULT_LIMIT: usize = 16 << 20;
 
 /// `b_freelistindex` of a buffer that may be reused.
 const REUSABLE: i32 = 1;
@@ -40,11 +40,17 @@ pub(crate) struct State {
     /// Head of the queue of reusable buffers, oldest first.
     reusable: UnsafeCell<[usize; 2]>,
     bytes: Cell<usize>,
+    limit: Cell<usize>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { index: RefCell::default(), reusable: UnsafeCell::new([0; 2]), bytes: Cell::new(0) }
+        Self {
+            index: RefCell::default(),
+            reusable: UnsafeCell::new([0; 2]),
+            bytes: Cell::new(0),
+            limit: Cell::new(DEFAULT_LIMIT),
+        }
     }
 }
 
@@ -52,6 +58,11 @@ impl State {
     /// Number of buffers and the bytes they hold.
     pub(crate) fn usage(&self) -> (usize, usize) {
         (self.index.borrow().len(), self.bytes.get())
+    }
+
+    /// Sets how many bytes of data are kept at most.
+    pub(crate) fn set_limit(&self, bytes: usize) {
+        self.limit.set(bytes);
     }
 
     fn head(&self) -> *mut u8 {
@@ -160,7 +171,7 @@ fn discard(bp: Buf) {
 /// Makes room for `size` bytes more, or for as many as can be without what is held.
 fn make_room(size: usize) {
     let state = &kernel().vfs.buffers;
-    while state.bytes.get() + size > LIMIT {
+    while state.bytes.get() + size > state.limit.get() {
         if !reuse_oldest() {
             break;
         }
@@ -200,9 +211,12 @@ fn resize(bp: Buf, size: usize, keep: bool) {
         }
         // SAFETY: both blocks have the sizes; the old one is the buffer's own, or null with size 0.
         unsafe {
-            if keep && old > 0 {
-                data.copy_from_nonoverlapping(bp.data(), old.min(size));
+            let kept = if keep { old.min(size) } else { 0 };
+            if kept > 0 {
+                data.copy_from_nonoverlapping(bp.data(), kept);
             }
+            // Nobody is to see what others left in memory.
+            data.add(kept).write_bytes(0, size - kept);
             memory::free(bp.data());
         }
         bp.set_data(data);
@@ -304,7 +318,7 @@ unsafe extern "C" fn bremfree(bp: Buf) {
 }
 
 unsafe extern "C" fn buf_memcalc() -> usize {
-    LIMIT
+    kernel().vfs.buffers.limit.get()
 }
 
 const EXPORTS: &[Export] = &[

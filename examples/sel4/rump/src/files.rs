@@ -18,6 +18,10 @@ const DEVICE: &str = "/dev/image";
 /// Devices that are looked for.
 const DEVICES: u32 = 4;
 
+/// Bytes of the heap for the kernel's pages and buffers.
+const PAGE_MEMORY: usize = 4 << 20;
+const BUFFER_MEMORY: usize = 2 << 20;
+
 /// What kernels are started with.
 pub struct Start {
     /// The host.
@@ -59,7 +63,8 @@ impl KernelFiles {
             console.write(&format!("starting the kernel: {error}\n"));
             Failure::from(HostErrorKind::Io)
         };
-        let kernel = Kernel::boot(Boot::new(config, abi), self.start.host.clone()).map_err(|error| say(&error))?;
+        let boot = Boot { page_memory: PAGE_MEMORY, buffer_memory: BUFFER_MEMORY, ..Boot::new(config, abi) };
+        let kernel = Kernel::boot(boot, self.start.host.clone()).map_err(|error| say(&error))?;
         kernel.instance().map_modules("").map_err(|error| say(&error))?;
         for number in 0..DEVICES {
             match RemoteBlock::new(&self.start.connection, number) {

@@ -25,7 +25,7 @@ impl RemoteFiles {
     /// Any [`Failure`].
     pub fn mount(&self, mount: &Mount<'_>) -> Result<(), Failure> {
         let mut names = Vec::new();
-        for name in [mount.kind.as_bytes(), mount.path] {
+        for name in [mount.kind.as_bytes(), mount.path, mount.options.as_bytes()] {
             if name.len() > wire::MAX_NAME || names.try_reserve(name.len() + 2).is_err() {
                 return Err(HostErrorKind::InvalidInput.into());
             }

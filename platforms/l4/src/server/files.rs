@@ -85,6 +85,8 @@ pub struct Mount<'a> {
     pub device: u32,
     /// Without writing.
     pub read_only: bool,
+    /// What else the server is to know: `key=value` and names, separated by commas.
+    pub options: &'a str,
 }
 
 /// What a domain with file systems does for others.
@@ -242,15 +244,16 @@ impl<S: FileService> FileServer<S> {
 
     fn mount(&mut self, message: &Message, window: &Window) -> Result<(), Failure> {
         let [at, len, device, read_only] = message.exactly()?;
-        let names = bytes(window, at, len, 2 * MAX_NAME)?;
+        let names = bytes(window, at, len, 3 * MAX_NAME)?;
         let mut rest = &names[..];
-        let (kind, path) = match (text(&mut rest), text(&mut rest), rest) {
-            (Some(kind), Some(path), []) => (kind, path),
+        let (kind, path, options) = match (text(&mut rest), text(&mut rest), text(&mut rest), rest) {
+            (Some(kind), Some(path), Some(options), []) => (kind, path, options),
             _ => return Err(HostErrorKind::Protocol.into()),
         };
-        let kind = core::str::from_utf8(kind).map_err(|_| HostErrorKind::InvalidInput)?;
+        let utf8 = |bytes| core::str::from_utf8(bytes).map_err(|_| HostErrorKind::InvalidInput);
+        let (kind, options) = (utf8(kind)?, utf8(options)?);
         let device = u32::try_from(device).map_err(|_| HostErrorKind::InvalidInput)?;
-        self.service.mount(&Mount { kind, path: absolute(path)?, device, read_only: flag(read_only)? })
+        self.service.mount(&Mount { kind, path: absolute(path)?, device, read_only: flag(read_only)?, options })
     }
 
     fn read(&mut self, message: &Message, window: &Window) -> Result<Answer, Failure> {

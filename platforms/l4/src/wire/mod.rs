@@ -29,7 +29,7 @@
 //! | | wall | | seconds, nanoseconds |
 //! | | sleep | seconds, nanoseconds; at most [`MAX_SLEEP`] | |
 //! | entropy | fill | span to fill | |
-//! | files | mount | span of two encoded names (type, directory), device, 1 if read-only | |
+//! | files | mount | span of three encoded names (type, directory, options), device, 1 if read-only | |
 //! | | unmount | span of a name, 1 to force | |
 //! | | stat | span of a name | kind, mode, inode, size, links, modified: seconds, nanoseconds |
 //! | | open | span of a name, handle | |
