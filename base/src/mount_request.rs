@@ -168,7 +168,6 @@ impl Kernel {
             let outcome = work();
             later::settle();
             vnode::settle();
-            later::settle();
             outcome
         });
         outcome.map_err(|error| FileError::from_core(&error))?.map_err(|errno| FileError::new(operation, path, errno))
