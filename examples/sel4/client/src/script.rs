@@ -80,8 +80,9 @@ impl Session {
 
     fn run(&self, words: &[&str]) -> Result<(), Error> {
         match *words {
-            ["mount", kind, path, device] => {
-                let mount = Mount { kind, path: &bytes(path)?, device: number(device)? as u32, read_only: true };
+            ["mount", kind, path, device, ref options @ ..] => {
+                let options = options.first().copied().unwrap_or_default();
+                let mount = Mount { kind, path: &bytes(path)?, device: number(device)? as u32, read_only: true, options };
                 Ok(self.files.mount(&mount)?)
             }
             ["unmount", path] => Ok(self.files.unmount(&bytes(path)?, false)?),
@@ -119,7 +120,7 @@ impl Session {
 
     /// Mounts, reads and unmounts.
     fn attempt(&self, [kind, path, file]: [&str; 3]) -> Result<(), Error> {
-        self.files.mount(&Mount { kind, path: path.as_bytes(), device: 0, read_only: true })?;
+        self.files.mount(&Mount { kind, path: path.as_bytes(), device: 0, read_only: true, options: "" })?;
         let read = walk::read(&self.files, file.as_bytes(), &mut |_| {});
         let unmounted = self.files.unmount(path.as_bytes(), true);
         read?;
