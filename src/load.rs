@@ -26,6 +26,8 @@ pub struct Linker {
     plan: Plan,
     imports: Vec<Import>,
     values: Vec<Value>,
+    /// By section index: what the values of its symbols count from.
+    bases: Vec<Option<u64>>,
     /// By symbol index: slot in the global offset table + 1, or 0. Empty unless surveyed.
     slots: Vec<u32>,
     /// By section index: load it although it does not ask for it. Empty unless surveyed.
@@ -84,6 +86,7 @@ impl Linker {
             plan: Plan::new(),
             imports: Vec::new(),
             values: Vec::new(),
+            bases: Vec::new(),
             slots: Vec::new(),
             wanted: Vec::new(),
             pending: Vec::new(),
@@ -200,10 +203,14 @@ impl Linker {
             0 => None,
             _ => job.image.section_by_name(PER_CPU).map(|section| section.index().0),
         };
-        resolve::definitions(job.image, job.options.flavour, &mut self.values, |index| {
-            let base = run.get() + plan.section(SectionIndex(index))?.offset as u64;
-            Some(if per_cpu == Some(index) { base.wrapping_sub(job.options.per_cpu) } else { base })
-        });
+        self.bases.clear();
+        self.bases.resize(job.image.section_count(), None);
+        for (index, planned) in plan.sections() {
+            let base = run.get() + planned.offset as u64;
+            let biased = per_cpu == Some(index.0);
+            self.bases[index.0 as usize] = Some(if biased { base.wrapping_sub(job.options.per_cpu) } else { base });
+        }
+        resolve::definitions(job.image, job.options.flavour, &mut self.values, &self.bases);
         if let Some(value) = self.toc_symbol.and_then(|index| self.values.get_mut(index as usize)) {
             *value = Value::known(toc(job.image, plan, run));
         }

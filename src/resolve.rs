@@ -8,7 +8,7 @@ use crate::address::{RunAddr, SymbolIndex};
 use crate::arch::Machine;
 use crate::error::{LinkError, Missing};
 use crate::flavour::Flavour;
-use crate::image::{Binding, Definition, Image};
+use crate::image::{Binding, Definition, Format, Image};
 use crate::relocate::{State, Value, is_table_of_contents, local_entry};
 use crate::rename::{Name, Namespace};
 use alloc::vec::Vec;
@@ -47,6 +47,9 @@ impl Scope for () {
     }
 }
 
+/// The form of nearly all modules: loops over symbols are compiled for it.
+const USUAL: Format = Format::new(true, false);
+
 /// An undefined symbol and what it stands for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Import {
@@ -63,10 +66,25 @@ pub(crate) fn imports(
     scope: &dyn Scope,
     imports: &mut Vec<Import>,
 ) -> Result<Option<u32>, LinkError> {
+    match image.format() {
+        USUAL => import(image, USUAL, flavour, namespace, scope, imports),
+        format => import(image, format, flavour, namespace, scope, imports),
+    }
+}
+
+#[inline(always)]
+fn import(
+    image: &Image<'_>,
+    format: Format,
+    flavour: Flavour,
+    namespace: &Namespace,
+    scope: &dyn Scope,
+    imports: &mut Vec<Import>,
+) -> Result<Option<u32>, LinkError> {
     imports.clear();
     let has_table = image.machine() == Machine::PowerPc64;
     let (mut complete, mut table) = (true, None);
-    for (index, symbol) in image.raw_symbols().enumerate() {
+    for (index, symbol) in image.raw_globals(format) {
         if u32::from(symbol.section) != sh::SHN_UNDEF || symbol.name == 0 || sym::st_bind(symbol.info) == sym::STB_LOCAL {
             continue;
         }
@@ -75,11 +93,11 @@ pub(crate) fn imports(
             continue;
         }
         if has_table && is_table_of_contents(raw, Definition::Undefined) {
-            table = Some(index as u32);
+            table = Some(index);
             continue;
         }
         match scope.lookup(namespace.name(symbol.is_global(), raw)) {
-            Some(resolved) => imports.push(Import { symbol: index as u32, resolved }),
+            Some(resolved) => imports.push(Import { symbol: index, resolved }),
             None if flavour.weak_is_zero() && symbol.is_weak() => {}
             None => complete = false,
         }
@@ -131,7 +149,7 @@ fn missing(image: &Image<'_>, flavour: Flavour, namespace: &Namespace, found: &[
 
 /// The state of a defined symbol whose section, if it has one, is loaded.
 #[inline(always)]
-pub(crate) fn state_of(info: u8) -> State {
+fn state_of(info: u8) -> State {
     match sym::st_type(info) {
         sym::STT_TLS => State::ThreadLocal,
         sym::STT_GNU_IFUNC => State::Indirect,
@@ -139,30 +157,38 @@ pub(crate) fn state_of(info: u8) -> State {
     }
 }
 
-/// The values of `image`'s own symbols; `base` gives the run address of a loaded section by its index.
-pub(crate) fn definitions(
-    image: &Image<'_>,
-    flavour: Flavour,
-    values: &mut Vec<Value>,
-    mut base: impl FnMut(u32) -> Option<u64>,
-) {
-    values.clear();
+/// The values of `image`'s own symbols; `bases` has the run address of each section by its index, `None` if it is not loaded.
+pub(crate) fn definitions(image: &Image<'_>, flavour: Flavour, values: &mut Vec<Value>, bases: &[Option<u64>]) {
+    match image.format() {
+        USUAL => define(image, USUAL, flavour, values, bases),
+        format => define(image, format, flavour, values, bases),
+    }
+}
+
+#[inline(always)]
+fn define(image: &Image<'_>, format: Format, flavour: Flavour, values: &mut Vec<Value>, bases: &[Option<u64>]) {
+    // Every entry is written below, whatever it held.
+    values.resize(image.symbol_count(), Value::none(State::Null));
     let has_entries = image.machine() == Machine::PowerPc64;
-    values.extend(image.raw_symbols().map(|symbol| match u32::from(symbol.section) {
-        sh::SHN_UNDEF if flavour.weak_is_zero() && symbol.is_weak() => Value::known(0),
-        sh::SHN_UNDEF => Value::none(State::Undefined),
-        sh::SHN_ABS => Value::known(symbol.value),
-        sh::SHN_COMMON => Value::none(State::Common),
-        index => match base(index) {
-            Some(base) => Value {
-                address: base.wrapping_add(symbol.value),
-                state: state_of(symbol.info),
-                entry: if has_entries { local_entry(symbol.other) } else { 0 },
-                stub: 0,
+    let weak_is_zero = flavour.weak_is_zero();
+    for (value, record) in values.iter_mut().zip(image.symbol_records().chunks_exact(format.symbol_size())) {
+        let symbol = format.symbol(record);
+        *value = match u32::from(symbol.section) {
+            sh::SHN_UNDEF if weak_is_zero && symbol.is_weak() => Value::known(0),
+            sh::SHN_UNDEF => Value::none(State::Undefined),
+            sh::SHN_ABS => Value::known(symbol.value),
+            sh::SHN_COMMON => Value::none(State::Common),
+            index => match bases.get(index as usize) {
+                Some(&Some(base)) => Value {
+                    address: base.wrapping_add(symbol.value),
+                    state: state_of(symbol.info),
+                    entry: if has_entries { local_entry(symbol.other) } else { 0 },
+                    stub: 0,
+                },
+                _ => Value::none(State::Unloaded),
             },
-            None => Value::none(State::Unloaded),
-        },
-    }));
+        };
+    }
     if let Some(null) = values.first_mut() {
         *null = Value::none(State::Null);
     }

@@ -3,6 +3,7 @@
 use crate::arguments::MountArguments;
 use crate::error::{FileError, MountError};
 use crate::kern::errno::{EINVAL, ENODEV};
+use crate::kern::later;
 use crate::kernel::Kernel;
 use crate::vfs::{fstype, lookup, mount, mounting, object::Mount, object::Statvfs, text, vnode};
 use alloc::string::String;
@@ -165,7 +166,7 @@ impl Kernel {
         }
         let outcome = self.instance().enter(|| {
             let outcome = work();
-            crate::kern::later::settle();
+            later::settle();
             vnode::settle();
             outcome
         });

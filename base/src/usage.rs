@@ -2,6 +2,7 @@
 
 use crate::error::FileError;
 use crate::kernel::Kernel;
+use crate::vfs::pages;
 
 /// Counts at a moment; equal before and after a request that leaves nothing behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,29 @@ pub struct Usage {
 }
 
 impl Kernel {
+    /// Sets how many bytes modules, and the kernel on their behalf, may hold; 512 MiB unless set. A module that was promised
+    /// memory and gets none ends the instance.
+    ///
+    /// # Errors
+    /// [`FileError::Ended`].
+    pub fn set_memory_limit(&self, bytes: usize) -> Result<(), FileError> {
+        self.inside("set memory limit", b"/", || {
+            self.kern.memory.set_limit(bytes);
+            Ok(())
+        })
+    }
+
+    /// Sets how many bytes of file contents are kept in memory, at least a few pages; more are given up at once.
+    ///
+    /// # Errors
+    /// [`FileError::Ended`].
+    pub fn set_page_cache(&self, bytes: usize) -> Result<(), FileError> {
+        self.inside("set page cache", b"/", || {
+            pages::set_limit(bytes / pages::SIZE);
+            Ok(())
+        })
+    }
+
     /// What the kernel holds now.
     ///
     /// # Errors

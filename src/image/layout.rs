@@ -136,21 +136,45 @@ impl Format {
         }
     }
 
+    /// The section header at the start of `record`.
+    #[inline]
     pub(crate) fn section_header(self, record: &[u8]) -> SectionHeader {
+        const WIDE: usize = section_header::section_header64::SIZEOF_SHDR;
+        match record.first_chunk::<WIDE>() {
+            Some(record) if self == const { Self::new(true, false) } => const { Self::new(true, false) }.header_fields(record),
+            _ => self.header_fields(record),
+        }
+    }
+
+    #[inline(always)]
+    fn header_fields(self, record: &[u8]) -> SectionHeader {
         let order = self.order;
-        let word = |index: usize| order.word(self.wide, record, if self.wide { 8 + 8 * index } else { 8 + 4 * index });
-        // flags, address, offset and size are words; link and info are 32 bits in both classes; then two more words.
-        let (link, last) = if self.wide { (40, 48) } else { (24, 32) };
-        SectionHeader {
-            name: order.u32(record, 0),
-            kind: order.u32(record, 4),
-            flags: word(0),
-            offset: word(2),
-            size: word(3),
-            link: order.u32(record, link),
-            info: order.u32(record, link + 4),
-            align: order.word(self.wide, record, last),
-            entry_size: order.word(self.wide, record, if self.wide { last + 8 } else { last + 4 }),
+        let (name, kind) = (order.u32(record, 0), order.u32(record, 4));
+        if self.wide {
+            SectionHeader {
+                name,
+                kind,
+                flags: order.u64(record, 8),
+                offset: order.u64(record, 24),
+                size: order.u64(record, 32),
+                link: order.u32(record, 40),
+                info: order.u32(record, 44),
+                align: order.u64(record, 48),
+                entry_size: order.u64(record, 56),
+            }
+        } else {
+            let word = |at| u64::from(order.u32(record, at));
+            SectionHeader {
+                name,
+                kind,
+                flags: word(8),
+                offset: word(16),
+                size: word(20),
+                link: order.u32(record, 24),
+                info: order.u32(record, 28),
+                align: word(32),
+                entry_size: word(36),
+            }
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Image<'a> {
     symbol_section: SectionIndex,
     symbols: &'a [u8],
     strings: &'a str,
+    /// Index of the first symbol that is not local.
+    first_global: u32,
 }
 
 /// A section of an [`Image`].
@@ -53,7 +55,10 @@ pub struct Image<'a> {
 pub struct Section<'a> {
     index: SectionIndex,
     header: SectionHeader,
-    image: Image<'a>,
+    /// The file's.
+    bytes: &'a [u8],
+    names: &'a str,
+    format: Format,
 }
 
 /// Where a symbol is defined.
@@ -167,17 +172,20 @@ impl<'a> Image<'a> {
     pub fn section(&self, index: SectionIndex) -> Option<Section<'a>> {
         let size = self.format.section_size();
         let record = self.headers.get((index.0 as usize).checked_mul(size)?..)?.get(..size)?;
-        Some(Section { index, header: self.format.section_header(record), image: *self })
+        Some(self.made(index, record))
     }
 
     /// All sections in header order, the null one included.
     pub fn sections(&self) -> impl Iterator<Item = Section<'a>> + use<'a> {
         let image = *self;
-        self.headers.chunks_exact(self.format.section_size()).enumerate().map(move |(index, record)| Section {
-            index: SectionIndex(index as u32),
-            header: image.format.section_header(record),
-            image,
-        })
+        let records = self.headers.chunks_exact(self.format.section_size()).enumerate();
+        records.map(move |(index, record)| image.made(SectionIndex(index as u32), record))
+    }
+
+    #[inline]
+    fn made(&self, index: SectionIndex, record: &[u8]) -> Section<'a> {
+        let header = self.format.section_header(record);
+        Section { index, header, bytes: self.bytes, names: self.section_names, format: self.format }
     }
 
     /// The first section called `name`.
@@ -206,6 +214,25 @@ impl<'a> Image<'a> {
         self.raw_symbols().enumerate().map(move |(index, raw)| image.cooked(SymbolIndex(index as u32), raw))
     }
 
+    /// Bytes of section `index` in memory; 0 if there is none. `format` is the image's own.
+    #[inline(always)]
+    pub(crate) fn section_size(&self, format: Format, index: u32) -> u64 {
+        let (record, field) = if format.wide { (64, 32) } else { (40, 20) };
+        let at = index as usize * record + field;
+        let width = format.pointer_size() as usize;
+        self.headers.get(at..at + width).map_or(0, |bytes| format.order.word(format.wide, bytes, 0))
+    }
+
+    /// The symbols from the first that is not local, with their indexes; `format` is the image's own,
+    /// constant where that is worth it.
+    #[inline(always)]
+    pub(crate) fn raw_globals(&self, format: Format) -> impl Iterator<Item = (u32, RawSymbol)> + use<'a> {
+        let first = self.first_global;
+        let records = self.symbols.get(first as usize * format.symbol_size()..).unwrap_or_default();
+        let records = records.chunks_exact(format.symbol_size()).enumerate();
+        records.map(move |(index, record)| (first + index as u32, format.symbol(record)))
+    }
+
     pub(crate) fn format(&self) -> Format {
         self.format
     }
@@ -219,6 +246,11 @@ impl<'a> Image<'a> {
     pub(crate) fn raw_symbols(&self) -> impl Iterator<Item = RawSymbol> + use<'a> {
         let format = self.format;
         self.symbols.chunks_exact(format.symbol_size()).map(move |record| format.symbol(record))
+    }
+
+    /// The records of the symbols.
+    pub(crate) fn symbol_records(&self) -> &'a [u8] {
+        self.symbols
     }
 
     /// The string at `offset` of the symbol strings; parse has checked that offsets of symbols lead to a terminated one.
@@ -314,7 +346,7 @@ impl<'a> Section<'a> {
 
     /// Its name; empty if the file names no sections.
     pub fn name(&self) -> &'a str {
-        terminated(self.image.section_names, self.header.name)
+        terminated(self.names, self.header.name)
     }
 
     /// Its type (`SHT_*`).
@@ -348,7 +380,7 @@ impl<'a> Section<'a> {
             return &[];
         }
         let start = self.header.offset as usize;
-        self.image.bytes.get(start..start + self.header.size as usize).unwrap_or_default()
+        self.bytes.get(start..start + self.header.size as usize).unwrap_or_default()
     }
 
     /// True if the section asks to be in memory: allocated, with or without bytes in the file.
@@ -388,7 +420,7 @@ impl<'a> Section<'a> {
     /// The relocation records of a relocation section; none for any other.
     pub fn relocations(&self) -> impl Iterator<Item = Relocation> + use<'a> {
         let records = if self.relocates().is_some() { self.data() } else { &[] };
-        let (format, explicit) = (self.image.format, self.is_explicit());
+        let (format, explicit) = (self.format, self.is_explicit());
         records.chunks_exact(format.relocation_size(explicit)).map(move |record| {
             let RawRelocation { offset, symbol, kind, addend } = format.relocation(explicit, record);
             Relocation { offset, symbol: SymbolIndex(symbol), kind, addend: explicit.then_some(addend) }

@@ -1,11 +1,11 @@
 //! The one place where the structure of a file is checked.
 
-use super::layout::{Format, SectionHeader};
+use super::layout::{Format, RawSymbol, SectionHeader};
 use super::{Image, Section};
 use crate::address::SectionIndex;
 use crate::arch::Machine;
 use crate::error::{Feature, LinkError, Place, Problem};
-use goblin::elf::{header, section_header as sh};
+use goblin::elf::{header, section_header as sh, sym};
 
 /// Most section headers a module may have, as the reference counts.
 const MAX_SECTIONS: u32 = 32_768;
@@ -28,6 +28,7 @@ impl<'a> Image<'a> {
             symbol_section: SectionIndex(0),
             symbols: &[],
             strings: "",
+            first_global: 0,
         };
 
         let mut symbol_tables = 0;
@@ -46,7 +47,7 @@ impl<'a> Image<'a> {
         for section in image.sections() {
             check_section(&image, &section)?;
         }
-        check_symbols(&image)?;
+        image.first_global = check_symbols(&image)?;
         Ok(image)
     }
 }
@@ -143,14 +144,14 @@ fn check_extent(image: &Image<'_>, section: &Section<'_>) -> Result<(), LinkErro
 }
 
 /// The text of a string table section.
-fn strings<'a>(section: &Section<'a>, place: Place) -> Result<&'a str, LinkError> {
+fn strings<'a>(section: &Section<'a>, place: impl Fn() -> Place) -> Result<&'a str, LinkError> {
     let data = section.data();
     match data.last() {
-        None => return Err(LinkError::malformed(place, Problem::Empty)),
+        None => return Err(LinkError::malformed(place(), Problem::Empty)),
         Some(0) => {}
-        Some(_) => return Err(LinkError::malformed(place.at(data.len() as u64 - 1), Problem::Unterminated)),
+        Some(_) => return Err(LinkError::malformed(place().at(data.len() as u64 - 1), Problem::Unterminated)),
     }
-    core::str::from_utf8(data).map_err(|error| LinkError::malformed(place.at(error.valid_up_to() as u64), Problem::NotText))
+    core::str::from_utf8(data).map_err(|error| LinkError::malformed(place().at(error.valid_up_to() as u64), Problem::NotText))
 }
 
 fn section_names<'a>(image: &Image<'a>, index: u32) -> Result<&'a str, LinkError> {
@@ -158,7 +159,7 @@ fn section_names<'a>(image: &Image<'a>, index: u32) -> Result<&'a str, LinkError
         return Ok("");
     }
     match image.section(SectionIndex(index)) {
-        Some(section) if section.kind() == sh::SHT_STRTAB => strings(&section, Place::section(section.index())),
+        Some(section) if section.kind() == sh::SHT_STRTAB => strings(&section, || Place::section(section.index())),
         _ => Err(LinkError::malformed(Place::section(SectionIndex(index)), Problem::Link(index))),
     }
 }
@@ -187,7 +188,7 @@ fn symbol_table(image: &mut Image<'_>) -> Result<(), LinkError> {
         _ => return Err(LinkError::malformed(section.place(), Problem::Link(link))),
     };
     image.symbols = section.data();
-    image.strings = strings(&linked, linked.place())?;
+    image.strings = strings(&linked, || linked.place())?;
     Ok(())
 }
 
@@ -214,40 +215,54 @@ fn check_section(image: &Image<'_>, section: &Section<'_>) -> Result<(), LinkErr
     Ok(())
 }
 
-fn check_symbols(image: &Image<'_>) -> Result<(), LinkError> {
-    let sections = image.section_count() as u32;
-    let strings = image.strings;
-    for (index, symbol) in image.raw_symbols().enumerate() {
-        let section = u32::from(symbol.section);
-        let named = strings.is_char_boundary(symbol.name as usize) && (symbol.name as usize) < strings.len();
-        if named && (section == sh::SHN_UNDEF || section == sh::SHN_ABS || section == sh::SHN_COMMON) {
-            continue;
-        }
-        let place = || {
-            let at = index as u64 * image.format.symbol_size() as u64;
-            let place = image.section(image.symbol_section).map_or(Place::FILE, |section| section.place());
-            place.entry(index as u32).at(at)
-        };
-        if !named {
-            return Err(LinkError::malformed(place(), Problem::NameOffset(symbol.name)));
-        }
-        if section == sh::SHN_XINDEX {
-            return Err(LinkError::unsupported(place(), Feature::ExtendedIndex));
-        }
-        if section >= sections {
-            return Err(LinkError::malformed(place(), Problem::SymbolSection(section)));
-        }
-        let size = section_extent(image, section);
-        // Compilers anchor data by local labels that may lie beyond their section; what is addressed from there is checked then.
-        if symbol.value > size && !symbol.is_label() {
-            return Err(LinkError::malformed(place(), Problem::SymbolValue { value: symbol.value, size }));
-        }
+/// Checks every symbol; gives the index of the first that is not local.
+fn check_symbols(image: &Image<'_>) -> Result<u32, LinkError> {
+    if image.format.wide && !image.format.order.big {
+        symbols_in(image, const { Format::new(true, false) })
+    } else {
+        symbols_in(image, image.format)
     }
-    Ok(())
 }
 
-/// Bytes of section `index`, which exists.
-#[inline]
-fn section_extent(image: &Image<'_>, index: u32) -> u64 {
-    image.section(SectionIndex(index)).map_or(0, |section| section.size())
+#[inline(always)]
+fn symbols_in(image: &Image<'_>, format: Format) -> Result<u32, LinkError> {
+    let sections = image.section_count() as u32;
+    let strings = image.strings;
+    let records = image.symbols.chunks_exact(format.symbol_size());
+    let mut first_global = records.len() as u32;
+    for (index, record) in records.enumerate() {
+        let symbol = format.symbol(record);
+        let section = u32::from(symbol.section);
+        if first_global > index as u32 && symbol.info >> 4 != sym::STB_LOCAL {
+            first_global = index as u32;
+        }
+        // The table ends with a NUL and is text, so a name is fine if it starts at a character.
+        let named = strings.as_bytes().get(symbol.name as usize).is_some_and(|&byte| byte as i8 >= -0x40);
+        let nowhere = section == sh::SHN_UNDEF || section == sh::SHN_ABS || section == sh::SHN_COMMON;
+        // Compilers anchor data by local labels that may lie beyond their section; what is addressed from there is checked then.
+        let inside = || section < sections && (symbol.value <= image.section_size(format, section) || symbol.is_label());
+        if named && (nowhere || inside()) {
+            continue;
+        }
+        return Err(bad_symbol(image, index, &symbol, named));
+    }
+    Ok(first_global)
+}
+
+#[cold]
+fn bad_symbol(image: &Image<'_>, index: usize, symbol: &RawSymbol, named: bool) -> LinkError {
+    let at = index as u64 * image.format.symbol_size() as u64;
+    let table = image.section(image.symbol_section).map_or(Place::FILE, |section| section.place());
+    let place = table.entry(index as u32).at(at);
+    let section = u32::from(symbol.section);
+    if !named {
+        LinkError::malformed(place, Problem::NameOffset(symbol.name))
+    } else if section == sh::SHN_XINDEX {
+        LinkError::unsupported(place, Feature::ExtendedIndex)
+    } else if section as usize >= image.section_count() {
+        LinkError::malformed(place, Problem::SymbolSection(section))
+    } else {
+        let size = image.section_size(image.format, section);
+        LinkError::malformed(place, Problem::SymbolValue { value: symbol.value, size })
+    }
 }

@@ -9,9 +9,9 @@ pub(crate) enum Field {
     /// aarch64: distance in words, `width` bits at bit `shift` (branches, literal loads).
     A64Branch {
         /// Bits of the field.
-        width: u32,
+        width: u8,
         /// Position of its lowest bit.
-        shift: u32,
+        shift: u8,
     },
     /// aarch64 ADR: distance in bytes, 2 + 19 bits.
     A64Adr,
@@ -23,12 +23,12 @@ pub(crate) enum Field {
     /// aarch64: low 12 bits of an address, scaled by an access of `1 << shift` bytes.
     A64Low12 {
         /// Logarithm of the access size.
-        shift: u32,
+        shift: u8,
     },
     /// aarch64 MOVZ, MOVK: 16 bits of an address.
     A64Move {
         /// Which 16 bits.
-        group: u32,
+        group: u8,
         /// True if bits above them must be zero.
         checked: bool,
     },
@@ -74,7 +74,7 @@ pub(crate) enum Field {
     /// RISC-V: adds to, subtracts from or sets a number of `1 << log` bytes.
     RiscvNumber {
         /// Logarithm of the size in bytes.
-        log: u32,
+        log: u8,
         /// What happens to the number.
         change: Change,
     },
@@ -189,7 +189,7 @@ pub(super) fn apply(
     let range = |fits: bool, value: i64| if fits { Ok(()) } else { Err(Refusal::Range(value)) };
     match field {
         Field::A64Branch { width, shift } => {
-            range(relative & 3 == 0 && signed(relative, width + 2), relative)?;
+            range(relative & 3 == 0 && signed(relative, u32::from(width) + 2), relative)?;
             patch(CODE, target, at, ((1 << width) - 1) << shift, ((relative >> 2) as u32) << shift)
         }
         Field::A64Adr => {
@@ -202,7 +202,7 @@ pub(super) fn apply(
             patch(CODE, target, at, 0x60ff_ffe0, adr_bits((distance >> 12) as u32))
         }
         Field::A64Low12 { shift } => {
-            range(absolute.trailing_zeros() >= shift || absolute == 0, absolute as i64)?;
+            range(absolute.trailing_zeros() >= u32::from(shift) || absolute == 0, absolute as i64)?;
             patch(CODE, target, at, 0xfff << 10, (((absolute & 0xfff) >> shift) as u32) << 10)
         }
         Field::A64Move { group, checked } => {
@@ -283,7 +283,7 @@ pub(super) fn apply(
         Field::RiscvAlign => {
             let padding = with.addend as u64;
             let align = padding.checked_add(1).and_then(u64::checked_next_power_of_two).ok_or(Refusal::Range(with.addend))?;
-            range(with.place.wrapping_add(padding) % align == 0, with.addend)
+            range(with.place.wrapping_add(padding).is_multiple_of(align), with.addend)
         }
         Field::RiscvLeb { change } => leb(target, at, change, absolute),
         Field::RiscvHigh20 => {

@@ -167,7 +167,7 @@ pub(super) fn store32(order: Order, target: &mut [u8], at: usize, value: u32) ->
 }
 
 #[inline(always)]
-fn store64(order: Order, target: &mut [u8], at: usize, value: u64) -> Result<(), Refusal> {
+pub(super) fn store64(order: Order, target: &mut [u8], at: usize, value: u64) -> Result<(), Refusal> {
     store(target, at, if order.big { value.to_be_bytes() } else { value.to_le_bytes() })
 }
 

@@ -13,7 +13,7 @@ pub(crate) use instruction::{Change, Field, From, Half};
 pub(crate) use kind::{Kind, Operands, Refusal, apply};
 
 use crate::arch::{Aarch64, Arch, Arm, Machine, PowerPc64, Riscv64, S390x, X86, X86_64};
-use crate::image::{Format, Image, Order};
+use crate::image::{Format, Image, Order, RawRelocation};
 
 /// What is known of a symbol when relocations are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,45 +147,85 @@ fn stream<A: Arch, const WIDE: bool, const BIG: bool, const EXPLICIT: bool>(
     let values = context.values;
     for (entry, record) in records.chunks_exact(format.relocation_size(EXPLICIT)).enumerate() {
         let relocation = format.relocation(EXPLICIT, record);
-        let fault = |cause| Err(Fault { entry: entry as u32, cause });
         let kind = A::kind(relocation.kind);
-        let Some(value) = values.get(relocation.symbol as usize) else {
-            return fault(Cause::SymbolIndex);
-        };
-        let mut symbol = value.address;
-        if value.state != State::Known && kind.needs_symbol() {
-            if kind == Kind::Unknown {
-                return fault(Cause::Refused(Refusal::Unknown));
-            }
-            return fault(Cause::Symbol(value.state));
+        if let Some(value) = values.get(relocation.symbol as usize)
+            && value.state == State::Known
+            && usual::<EXPLICIT>(order, kind, &relocation, value.address, bytes, run)
+        {
+            continue;
         }
-        let Ok(at) = usize::try_from(relocation.offset) else {
-            return fault(Cause::Refused(Refusal::Place));
-        };
-        if kind.is_indirect() {
-            match indirect::operand(context, kind, &relocation, value, (bytes, at, run)) {
-                Ok(number) => symbol = number,
-                Err(cause) => return fault(cause),
-            }
-        }
-        let addend = if EXPLICIT {
-            relocation.addend
-        } else {
-            match kind.addend_in_place(order, bytes, at) {
-                Some(addend) => addend,
-                None if kind == Kind::Unknown || at < bytes.len().saturating_sub(3) => {
-                    return fault(Cause::Refused(Refusal::Unknown));
-                }
-                None => return fault(Cause::Refused(Refusal::Place)),
-            }
-        };
-        let base = if A::TABLE { context.toc } else { run };
-        let with = Operands { symbol, addend, place: run.wrapping_add(relocation.offset), base };
-        if let Err(refusal) = apply(kind, order, bytes, at, with) {
-            return fault(Cause::Refused(refusal));
+        if let Err(cause) = any::<A, EXPLICIT>(context, order, kind, &relocation, bytes, run) {
+            return Err(Fault { entry: entry as u32, cause });
         }
     }
     Ok(())
+}
+
+/// Applies the few kinds that nearly all relocations are of, if all is well; says if it did.
+#[inline(always)]
+fn usual<const EXPLICIT: bool>(
+    order: Order,
+    kind: Kind,
+    relocation: &RawRelocation,
+    symbol: u64,
+    bytes: &mut [u8],
+    run: u64,
+) -> bool {
+    let at = relocation.offset as usize;
+    if at as u64 != relocation.offset {
+        return false;
+    }
+    match kind {
+        Kind::Relative32 | Kind::Word32Signed if EXPLICIT => {
+            let from = if kind == Kind::Relative32 { run.wrapping_add(relocation.offset) } else { 0 };
+            let number = symbol.wrapping_add(relocation.addend as u64).wrapping_sub(from) as i64;
+            number == i64::from(number as i32) && kind::store32(order, bytes, at, number as u32).is_ok()
+        }
+        Kind::Word64 if EXPLICIT => kind::store64(order, bytes, at, symbol.wrapping_add(relocation.addend as u64)).is_ok(),
+        Kind::Word32 | Kind::Relative32Wrapping if !EXPLICIT => {
+            let Some(place) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) else { return false };
+            let from = if kind == Kind::Word32 { 0 } else { run.wrapping_add(relocation.offset) };
+            let number = order.u32(place, 0).wrapping_add(symbol as u32).wrapping_sub(from as u32);
+            *place = if order.big { number.to_be_bytes() } else { number.to_le_bytes() };
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Applies a record of any kind, or says why it cannot be applied.
+#[inline(never)]
+fn any<A: Arch, const EXPLICIT: bool>(
+    context: &Context<'_>,
+    order: Order,
+    kind: Kind,
+    relocation: &RawRelocation,
+    bytes: &mut [u8],
+    run: u64,
+) -> Result<(), Cause> {
+    let value = context.values.get(relocation.symbol as usize).ok_or(Cause::SymbolIndex)?;
+    if value.state != State::Known && kind.needs_symbol() {
+        return Err(if kind == Kind::Unknown { Cause::Refused(Refusal::Unknown) } else { Cause::Symbol(value.state) });
+    }
+    let at = usize::try_from(relocation.offset).map_err(|_| Cause::Refused(Refusal::Place))?;
+    let symbol = match kind.is_indirect() {
+        true => indirect::operand(context, kind, relocation, value, (bytes, at, run))?,
+        false => value.address,
+    };
+    let addend = if EXPLICIT {
+        relocation.addend
+    } else {
+        match kind.addend_in_place(order, bytes, at) {
+            Some(addend) => addend,
+            None if kind == Kind::Unknown || at < bytes.len().saturating_sub(3) => {
+                return Err(Cause::Refused(Refusal::Unknown));
+            }
+            None => return Err(Cause::Refused(Refusal::Place)),
+        }
+    };
+    let base = if A::TABLE { context.toc } else { run };
+    let with = Operands { symbol, addend, place: run.wrapping_add(relocation.offset), base };
+    apply(kind, order, bytes, at, with).map_err(Cause::Refused)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use core::ptr;
 /// Lists of a hash.
 const LINES: usize = 32;
 /// Bytes that all entries together may take.
-const LIMIT: usize = 100 * 1024 * 1024;
+const LIMIT: usize = 1024 * 1024;
 
 /// `struct dirhash`.
 #[repr(C)]

@@ -6,6 +6,9 @@ use crate::export::{Export, data, function};
 use crate::kernel::{Kernel, kernel};
 use core::fmt::{self, Write};
 
+/// Words of the stack protector's canary; the first is the one that module code compares.
+const GUARD_WORDS: usize = 8;
+
 /// Ends the instance with `reason`: nothing of the current call returns.
 ///
 /// Frames between here and the entry are abandoned: they must hold nothing that only `Drop` would free.
@@ -69,5 +72,5 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("kern_assert", kern_assert),
     function!("__stack_chk_fail", stack_check_failed),
     function!("__stack_chk_fail_local", stack_check_failed),
-    data!("__stack_chk_guard", size_of::<usize>() * 8, size_of::<usize>()),
+    data!("__stack_chk_guard", GUARD_WORDS * size_of::<usize>(), size_of::<usize>()),
 ];

@@ -69,6 +69,20 @@ pub(crate) unsafe fn get(
     }
 }
 
+type Put = unsafe extern "C" fn(UvmObject, i64, i64, i32) -> i32;
+
+/// Asks an object's pager to write or free pages. Entered with the object locked; unlocks.
+///
+/// # Safety
+/// The object must be live.
+pub(crate) unsafe fn put(object: UvmObject, from: i64, to: i64, flags: i32) -> i32 {
+    // SAFETY: a live object's pager has this member.
+    unsafe {
+        let function: Put = core::mem::transmute(kernel().abi.uvm_pagerops.pgo_put.read::<*const ()>(object.pager()));
+        function(object, from, to, flags)
+    }
+}
+
 unsafe extern "C" fn reference(object: UvmObject) {
     // SAFETY: the object is a vnode's, which the caller holds.
     unsafe { vnode::vref(vnode_of(object)) };

@@ -18,6 +18,8 @@ pub(crate) use super::pager::set_size;
 pub(crate) const SIZE: usize = PAGE_SIZE as usize;
 /// The least number of pages there may be: those of a transfer.
 const LEAST: usize = super::ubc::WINDOW;
+/// Pages that have to stay which one look for room passes.
+const LOOKS: usize = 4 * LEAST;
 /// Sequential readers that are recognised at a time.
 const STREAMS: usize = 8;
 
@@ -259,16 +261,29 @@ pub(crate) fn any_dirty(object: UvmObject) -> bool {
     state().pages.borrow().range((key, 0)..=(key, u64::MAX)).any(|(_, page)| page.is_dirty())
 }
 
-/// Gives clean pages of files back until `wanted` more pages fit.
+/// Whether there are as many pages as there may be.
+pub(crate) fn are_scarce() -> bool {
+    let counts = state().counts();
+    counts.files + counts.anonymous >= counts.limit
+}
+
+/// Gives clean pages of files back until `wanted` more pages fit. Looks at no more pages than a few transfers hold: those
+/// that have to stay go to the end of the queue, so that a later look finds others.
 fn make_room(wanted: usize) {
     let state = state();
-    let mut page = state.oldest.get();
-    while state.files.get() + state.anonymous.get() + wanted > state.limit.get() && !page.is_absent() {
-        let newer = page.side().newer.get();
-        if !page.is_busy() && !page.is_dirty() {
+    let mut looks = 0;
+    while state.files.get() + state.anonymous.get() + wanted > state.limit.get() && looks < LOOKS {
+        let page = state.oldest.get();
+        if page.is_absent() {
+            return;
+        }
+        if page.is_busy() || page.is_dirty() {
+            state.unqueue(page);
+            state.queue(page);
+            looks += 1;
+        } else {
             free(page);
         }
-        page = newer;
     }
 }
 

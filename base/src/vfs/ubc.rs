@@ -4,8 +4,8 @@ use super::object::{Uio, UvmObject};
 use super::pager;
 use super::pages::{self, Page, SIZE};
 use crate::abi::constants::{
-    MAXPHYS, PGO_NOBLOCKALLOC, PGO_NOTIMESTAMP, PGO_OVERWRITE, PGO_PASTEOF, PGO_SYNCIO, UBC_FAULTBUSY, UBC_WRITE, VM_PROT_READ,
-    VM_PROT_WRITE,
+    MAXPHYS, PGO_ALLPAGES, PGO_CLEANIT, PGO_NOBLOCKALLOC, PGO_NOTIMESTAMP, PGO_OVERWRITE, PGO_PASTEOF, PGO_SYNCIO, UBC_FAULTBUSY,
+    UBC_WRITE, VM_PROT_READ, VM_PROT_WRITE,
 };
 use crate::export::{Export, function};
 use crate::kern::errno::EIO;
@@ -82,7 +82,14 @@ pub(crate) unsafe extern "C" fn ubc_uiomove(object: UvmObject, uio: Uio, length:
     };
     let how = (access, advice, ASK | extra);
     // SAFETY: the piece is memory of a held page; the uio is the caller's.
-    for_each_piece(object, uio.offset(), length, how, |data, piece| unsafe { uiomove(data, piece, uio.0) }).1
+    let error = for_each_piece(object, uio.offset(), length, how, |data, piece| unsafe { uiomove(data, piece, uio.0) }).1;
+    if error == 0 && flags & UBC_WRITE != 0 && pages::are_scarce() {
+        // Dirty pages cannot make way: write this object's.
+        pager::lock(object);
+        // SAFETY: a live object, locked.
+        return unsafe { pager::put(object, 0, 0, PGO_ALLPAGES | PGO_CLEANIT | PGO_SYNCIO) };
+    }
+    error
 }
 
 pub(crate) unsafe extern "C" fn ubc_zerorange(object: UvmObject, offset: i64, length: usize, _flags: i32) {

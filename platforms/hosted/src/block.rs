@@ -60,7 +60,7 @@ impl FileBlock {
 
     fn check(&self, offset: u64, len: usize) -> Result<(), HostError> {
         let sector = u64::from(self.sector_size);
-        let whole = offset % sector == 0 && len as u64 % sector == 0;
+        let whole = offset.is_multiple_of(sector) && (len as u64).is_multiple_of(sector);
         if whole && offset <= self.size { Ok(()) } else { Err(HostErrorKind::InvalidInput.into()) }
     }
 }

@@ -141,7 +141,7 @@ fn caller(address: usize, at: usize, stack: usize) -> Option<usize> {
     let list = watched();
     let (start, len) = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?.stack();
     let start = usize::try_from(start.get()).ok()?;
-    if stack % align_of::<usize>() != 0 || stack < start || stack > start + len - size_of::<usize>() {
+    if !stack.is_multiple_of(align_of::<usize>()) || stack < start || stack > start + len - size_of::<usize>() {
         return None;
     }
     // SAFETY: the address is aligned and on the instance's stack; the kernel has just been asked to run with this stack pointer,

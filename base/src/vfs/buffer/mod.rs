@@ -211,9 +211,12 @@ fn resize(bp: Buf, size: usize, keep: bool) {
         }
         // SAFETY: both blocks have the sizes; the old one is the buffer's own, or null with size 0.
         unsafe {
-            if keep && old > 0 {
-                data.copy_from_nonoverlapping(bp.data(), old.min(size));
+            let kept = if keep { old.min(size) } else { 0 };
+            if kept > 0 {
+                data.copy_from_nonoverlapping(bp.data(), kept);
             }
+            // Nobody is to see what others left in memory.
+            data.add(kept).write_bytes(0, size - kept);
             memory::free(bp.data());
         }
         bp.set_data(data);

@@ -3,7 +3,7 @@
 use super::super::object::{Buf, Vnode};
 use super::super::{transfer, vop};
 use super::{find, get, is_valid, release};
-use crate::abi::constants::B_READ;
+use crate::abi::constants::{B_READ, BO_DELWRI, BO_DONE};
 use crate::export::{Export, function};
 
 /// The buffer of a block with its data, held by the caller.
@@ -11,7 +11,12 @@ use crate::export::{Export, function};
 /// # Errors
 /// The device's or file system's error; nothing is held then.
 pub(crate) fn read(vp: Vnode, block: i64, size: usize) -> Result<Buf, i32> {
+    // A clean buffer that held less of the block does not know the rest.
+    let short = find(vp, block).is_some_and(|bp| (bp.count() as usize) < size && bp.oflags() & BO_DELWRI == 0);
     let bp = get(vp, block, size);
+    if short {
+        bp.set_oflags(bp.oflags() & !BO_DONE);
+    }
     if !is_valid(bp) {
         bp.set_flags(bp.flags() | B_READ);
         // SAFETY: a live vnode and a held buffer of its.

@@ -255,6 +255,21 @@ fn memory_for_pages_is_bounded_and_given_back() {
 }
 
 #[test]
+fn writing_goes_on_when_memory_is_short() {
+    Bench::new().inside(|| {
+        pages::set_limit(40);
+        let size = 1 << 20;
+        let vp = file(size, in_a_row(size, 0));
+        for at in (0..size).step_by(50_000) {
+            assert_eq!(write(vp, at, &mut vec![at as u8; 50_000.min(size - at)]), 0);
+            assert!(kernel().vfs.pages.counts().files <= 60);
+        }
+        assert_eq!(put(vp, PGO_ALLPAGES | PGO_CLEANIT | PGO_SYNCIO), 0);
+        assert!(contents(size).chunks(50_000).enumerate().all(|(n, piece)| piece.iter().all(|byte| *byte == (n * 50_000) as u8)));
+    });
+}
+
+#[test]
 fn a_vnode_is_not_locked_twice() {
     let reason = Bench::new().ends(|| {
         let vp = file(0, vec![]);

@@ -13,7 +13,7 @@ use crate::abi::constants::{VBLK, VCHR};
 use crate::device::{Device, Label};
 use crate::export::{Export, data, function};
 use crate::kern::errno::EINVAL;
-use crate::kern::memory;
+use crate::kern::{devsw, memory};
 use crate::kernel::kernel;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -171,7 +171,8 @@ unsafe extern "C" fn spec_node_getmountedfs(vp: Vnode) -> Mount {
 }
 
 unsafe extern "C" fn bdevsw_lookup(number: u64) -> *mut u8 {
-    if geometry(number).is_some() { kernel().vfs.devices.switch.get() } else { ptr::null_mut() }
+    // What is not the server's may be a driver's.
+    if geometry(number).is_some() { kernel().vfs.devices.switch.get() } else { devsw::block_switch(number).cast_mut() }
 }
 
 unsafe extern "C" fn getdisksize(vp: Vnode, sectors: *mut u64, sector: *mut u32) -> i32 {

@@ -52,7 +52,7 @@ impl Memory {
     }
 
     fn check(&self, request: &Request) -> Result<(), HostError> {
-        let whole = request.len != 0 && request.len % self.page_size == 0 && isize::try_from(request.len).is_ok();
+        let whole = request.len != 0 && request.len.is_multiple_of(self.page_size) && isize::try_from(request.len).is_ok();
         let aligned = request.align.is_power_of_two() && request.align >= self.page_size;
         let range = match request.placement {
             Placement::Anywhere => true,
@@ -127,7 +127,7 @@ unsafe impl MemoryResource for Memory {
     }
 
     fn finalize(&self, region: &Region, segments: &[Segment]) -> Result<(), HostError> {
-        let whole = |bytes: usize| bytes % self.page_size == 0;
+        let whole = |bytes: usize| bytes.is_multiple_of(self.page_size);
         for segment in segments {
             let inside = segment.offset.checked_add(segment.len).is_some_and(|end| end <= region.len);
             if !inside || !whole(segment.offset) || !whole(segment.len) {
