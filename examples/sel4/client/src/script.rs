@@ -145,7 +145,9 @@ impl Session {
     fn each_fault(&self, count: u64, words: &[&str]) -> Result<(), Error> {
         let [kind, path, file, ref action @ ..] = *words else { return Err(Error::Wrong("type, path, file, fault".to_string())) };
         let (what, action) = ([kind, path, file], self::action(action)?);
+        // Tables grow to their size in a first round, also those that only errors need.
         self.attempt(what)?;
+        self.with_fault(1, what, action)?;
         let before = self.files.status()?;
         let (mut errors, mut last) = (0, 0);
         for nth in 1..=count {
