@@ -198,14 +198,9 @@ impl FileService for KernelFiles {
             if matches!(&entry.name[..], b"." | b"..") {
                 continue;
             }
-            let known = match entry.kind {
-                Some(known) => kind(known),
-                // A directory that does not say: the file does.
-                None => {
-                    let name = [path, b"/", &entry.name].concat();
-                    kind(kernel.lstat(&name).map_err(failure)?.kind)
-                }
-            };
+            // The entry's own word on the type is a hint: v7fs gets it wrong on volumes of the other byte order.
+            let name = [path, b"/", &entry.name].concat();
+            let known = kind(kernel.lstat(&name).map_err(failure)?.kind);
             each(&entry.name, known);
         }
         Ok(())
