@@ -1,5 +1,5 @@
 //! The sample file system, autoloaded and mounted in the base kernel: both sides of the interface at work.
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 
 #[path = "support/kernel.rs"]
 mod kernel;

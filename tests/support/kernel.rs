@@ -77,9 +77,9 @@ pub fn modules(target: &Target) -> PathBuf {
 }
 
 impl Server {
-    /// A kernel of NetBSD 7.99.34.
+    /// A kernel of NetBSD 7.99.34 for this machine.
     pub fn new() -> Self {
-        Self::of(Abi::netbsd_7_99_34_amd64(), &Target::NETBSD_7_99_34_AMD64, |_| {})
+        Self::of(Abi::native().expect("a table"), &Target::native().expect("a target"), |_| {})
     }
 
     /// A kernel with `abi`'s layouts and modules built for `target`.
@@ -93,7 +93,7 @@ impl Server {
             clock: clock.clone(),
             entropy: Arc::new(rumpload_hosted::SystemEntropy),
         };
-        let mut config = Config::netbsd(abi.version(), Machine::X86_64);
+        let mut config = Config::netbsd(abi.version(), Machine::native().expect("a machine"));
         change(&mut config);
         let kernel = Kernel::boot(Boot::new(config, abi), host).expect("booted");
         kernel.instance().map_modules("").expect("mapped");
