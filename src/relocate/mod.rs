@@ -181,9 +181,7 @@ fn usual<const EXPLICIT: bool>(
             let number = symbol.wrapping_add(relocation.addend as u64).wrapping_sub(from) as i64;
             number == i64::from(number as i32) && kind::store32(order, bytes, at, number as u32).is_ok()
         }
-        Kind::Word64 if EXPLICIT => {
-            kind::store64(order, bytes, at, symbol.wrapping_add(relocation.addend as u64)).is_ok()
-        }
+        Kind::Word64 if EXPLICIT => kind::store64(order, bytes, at, symbol.wrapping_add(relocation.addend as u64)).is_ok(),
         Kind::Word32 | Kind::Relative32Wrapping if !EXPLICIT => {
             let Some(place) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) else { return false };
             let from = if kind == Kind::Word32 { 0 } else { run.wrapping_add(relocation.offset) };
