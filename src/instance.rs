@@ -9,6 +9,7 @@ use crate::load::Linker;
 use crate::properties::Properties;
 use crate::registry::{Era, Error, Export, ExportTable, KernelVersion, State, place};
 use crate::rename::{ExemptRules, Namespace};
+use crate::resolve::Resolved;
 use crate::resource::{Etfs, EtfsError, EtfsKind, Host, OpenFile, Placement, Window};
 use alloc::boxed::Box;
 use alloc::format;
@@ -255,6 +256,13 @@ impl Instance {
     pub fn symbol(&self, name: &str) -> Option<RunAddr> {
         let name = self.config.namespace.name(true, name);
         self.exports.lock().get(name).map(|(found, _)| found.value)
+    }
+
+    /// What the export `name` stands for.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> Option<Resolved> {
+        let name = self.config.namespace.name(true, name);
+        self.exports.lock().get(name).map(|(found, _)| found)
     }
 
     /// Number of exports, those of active modules included.

@@ -20,6 +20,8 @@ mod etfs;
 pub mod fake;
 #[expect(unsafe_code, reason = "a host's working pointer becomes a slice in one place")]
 mod memory;
+#[expect(unsafe_code, reason = "declares the unsafe trait PerCpuBase")]
+mod per_cpu;
 mod store;
 
 pub use block::Block;
@@ -30,6 +32,7 @@ pub use entropy::Entropy;
 pub use error::{HostError, HostErrorKind};
 pub use etfs::{Etfs, EtfsError, EtfsKind, MAX_DEVICES, OpenFile, SECTOR, Target, Window, host_errno};
 pub use memory::{Memory, Placement, Protection, Region, Request, Reservation, Segment};
+pub use per_cpu::PerCpuBase;
 pub use store::{FileHandle, FileKind, Metadata, Store};
 
 use alloc::sync::Arc;

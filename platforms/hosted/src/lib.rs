@@ -4,6 +4,7 @@
 //! * [`DirectoryStore`]: the files under one directory, which no link and no `..` leads out of.
 //! * [`FileBlock`]: a file or block device as a disk.
 //! * [`StandardError`], [`SystemClock`], [`SystemEntropy`]: messages, time, random bytes.
+//! * [`GsBase`], [`Ticker`]: what Linux modules want besides: a per-CPU base, and a clock that moves while they run.
 //! * [`host`]: all of them bundled; [`catch_faults`]: faults in module code end its instance instead of the process.
 //!
 //! The crate also defines `rumpload_context`, the word per thread by which exports find their instance.
@@ -16,7 +17,10 @@ mod entropy;
 mod error;
 mod fault;
 mod memory;
+#[cfg(target_arch = "x86_64")]
+mod per_cpu;
 mod store;
+mod ticker;
 
 pub use block::{Access, FileBlock};
 pub use clock::SystemClock;
@@ -25,7 +29,10 @@ pub use context::rumpload_context;
 pub use entropy::SystemEntropy;
 pub use fault::{FaultGuard, catch_faults};
 pub use memory::Memory;
+#[cfg(target_arch = "x86_64")]
+pub use per_cpu::GsBase;
 pub use store::DirectoryStore;
+pub use ticker::Ticker;
 
 use rumpload::resource::{Host, HostError};
 use std::path::Path;
