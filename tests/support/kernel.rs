@@ -82,6 +82,11 @@ impl Server {
         Self::of(Abi::native().expect("a table"), &Target::native().expect("a target"), |_| {})
     }
 
+    /// A kernel of NetBSD 10.
+    pub fn netbsd_10() -> Self {
+        Self::of(Abi::netbsd_10_amd64(), &Target::NETBSD_10_AMD64, |_| {})
+    }
+
     /// A kernel with `abi`'s layouts and modules built for `target`.
     pub fn of(abi: &'static Abi, target: &Target, change: impl FnOnce(&mut Config)) -> Self {
         let (console, clock) = (Arc::new(Recorder::default()), Arc::new(ManualClock::default()));
