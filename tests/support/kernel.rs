@@ -1,4 +1,5 @@
 //! A NetBSD kernel in this process with the sample modules at its module path, and images for it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use super::support::{ManualClock, Recorder};
 use rumpload::resource::{Block, Host, HostError, HostErrorKind};
@@ -70,7 +71,7 @@ pub fn modules(target: &Target) -> PathBuf {
     if let Some((_, directory)) = built.iter().find(|(name, _)| *name == target.name) {
         return directory.clone();
     }
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", target.name, std::process::id()));
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(target.name);
     rumpload_test_modules::build(target, &directory).unwrap_or_else(|error| panic!("{error}"));
     built.push((target.name, directory.clone()));
     directory
