@@ -4,6 +4,7 @@
 
 mod extract;
 mod files;
+mod index;
 mod inspect;
 mod link;
 mod listing;
@@ -30,6 +31,9 @@ struct Cli {
 enum Command {
     Inspect(inspect::Inspect),
     Link(link::Link),
+    Index(index::Index),
+    Depends(index::Depends),
+    Resolve(index::Resolve),
     Load(load::Load),
     Mount(mount::Mount),
 }
@@ -38,6 +42,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Inspect(inspect) => inspect.run(),
         Command::Link(link) => link.run(),
+        Command::Index(index) => index.run(),
+        Command::Depends(depends) => depends.run(),
+        Command::Resolve(resolve) => resolve.run(),
         Command::Load(load) => load.run(),
         Command::Mount(mount) => mount.run(),
     };

@@ -253,7 +253,7 @@ impl ModuleIndex {
     }
 
     /// The modules that `text`, a name or alias, stands for: the module of that name, or else all with a matching alias, in the
-    /// tree's own order.
+    /// tree's own order, each as often as it has such an alias.
     #[must_use]
     pub fn resolve(&self, text: &str) -> Vec<&Indexed> {
         if let Some(module) = self.module(text) {
@@ -266,7 +266,6 @@ impl ModuleIndex {
         let mut found: Vec<u32> =
             aliases.filter(|(alias, _)| pattern::matches(alias, &text)).map(|&(_, module)| module).collect();
         found.sort_unstable();
-        found.dedup();
         found.into_iter().filter_map(|number| self.modules.get(number as usize)).collect()
     }
 
