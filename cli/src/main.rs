@@ -3,6 +3,7 @@
 //! Data goes to standard output, messages and progress to standard error; the exit status is 0 only on success.
 
 mod extract;
+mod failures;
 mod files;
 mod index;
 mod inspect;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         // What went wrong was the result, and has been printed.
         Err(error) if error.is::<output::Reported>() => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("rumpload: {error:#}");
+            output::complain(&error);
             ExitCode::FAILURE
         }
     }
