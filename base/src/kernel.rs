@@ -1,4 +1,5 @@
 use crate::abi::Abi;
+use crate::kern::memory::HeapSource;
 use crate::{export, kern, trace, vfs};
 use alloc::sync::Arc;
 use rumpload::properties::Properties;
@@ -16,13 +17,15 @@ pub struct Boot {
     /// Bytes of memory for pages: of files, where clean ones make way, and of memory file systems, which get `ENOSPC` or
     /// `ENOMEM` when it is used up. Rounded down to pages; 64 KiB at least.
     pub page_memory: usize,
+    /// Where the memory comes from that modules hold.
+    pub heap: HeapSource,
 }
 
 impl Boot {
     /// A kernel with `abi`'s layouts and the configuration given.
     #[must_use]
     pub fn new(config: Config, abi: &'static Abi) -> Self {
-        Self { config, abi, trace: false, page_memory: vfs::PAGE_MEMORY }
+        Self { config, abi, trace: false, page_memory: vfs::PAGE_MEMORY, heap: HeapSource::default() }
     }
 }
 
@@ -52,16 +55,17 @@ impl Kernel {
     /// # Errors
     /// What making the instance or its export table can fail with: the host has no memory for the stack or the exports.
     pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
-        let Boot { mut config, abi, trace, page_memory } = boot;
+        let Boot { mut config, abi, trace, page_memory, heap } = boot;
         config.hooks.refresh = refresh;
         config.hooks.properties = properties;
         config.hooks.release_properties = release_properties;
         let exports = export::all(abi);
+        let memory = Arc::clone(&host.memory);
         let kernel = Arc::new(Self {
             instance: Instance::new(config, host)?,
             abi,
             vfs: vfs::State::new(abi),
-            kern: kern::State::new(),
+            kern: kern::State::new(heap, memory),
             trace: trace::State::new(trace),
         });
         kernel.instance.set_context(Arc::as_ptr(&kernel) as usize);

@@ -45,7 +45,9 @@ pub(crate) mod workqueue;
 use crate::abi::Abi;
 use crate::export::Export;
 use crate::kernel::Kernel;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use rumpload::resource::Memory;
 
 /// State of one kernel's services.
 pub(crate) struct State {
@@ -66,7 +68,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(source: memory::HeapSource, memory: Arc<dyn Memory>) -> Self {
         Self {
             process: process::State::default(),
             time: time::State::default(),
@@ -80,7 +82,7 @@ impl State {
             sleep: sleep::State::default(),
             dirhash: dirhash::State::default(),
             vmem: vmem::State::default(),
-            memory: memory::State::default(),
+            memory: memory::State::new(source, memory),
         }
     }
 }

@@ -9,7 +9,7 @@ use rumpload::registry::Code;
 use rumpload::resource::{Host, HostErrorKind};
 use rumpload::{Config, Instance, Machine};
 use rumpload_base::abi::Abi;
-use rumpload_base::{Boot, Device, File, FileError, FileKind, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp};
+use rumpload_base::{HeapSource, Boot, Device, File, FileError, FileKind, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp};
 use rumpload_l4::{Connection, EntryKind, Failure, FileService, FileStat, Mount, RemoteBlock, Status};
 use rumpload_sel4::DomainMemory;
 
@@ -59,7 +59,10 @@ impl KernelFiles {
             console.write(&format!("starting the kernel: {error}\n"));
             Failure::from(HostErrorKind::Io)
         };
-        let kernel = Kernel::boot(Boot::new(config, abi), self.start.host.clone()).map_err(|error| say(&error))?;
+        let mut boot = Boot::new(config, abi);
+        // The domain has a heap of its own size for this; memory for modules comes from its untyped memory.
+        boot.heap = HeapSource::Allocator;
+        let kernel = Kernel::boot(boot, self.start.host.clone()).map_err(|error| say(&error))?;
         kernel.instance().map_modules("").map_err(|error| say(&error))?;
         for number in 0..DEVICES {
             match RemoteBlock::new(&self.start.connection, number) {

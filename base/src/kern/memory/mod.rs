@@ -1,34 +1,35 @@
 //! Memory that module code holds.
 //!
-//! Every block has a header and hangs on a list of its kernel, so that a kernel whose modules forgot a block, or were ended
-//! in the middle, gives everything back when it is dropped. Blocks are aligned to 16 bytes.
+//! All blocks belong to their kernel's heap, so that a kernel whose modules forgot a block, or were ended in the middle, gives
+//! everything back when it is dropped. Blocks are aligned to 16 bytes, those of whole pages whose number is a power of two to a
+//! page. What is asked of the heap with an address that is no block's ends the instance.
 
-use super::panic::panic_message;
+mod chunk;
+mod heap;
+
+use super::panic::{panic_format, panic_message};
 use crate::export::{Export, function};
 use crate::kernel::kernel;
-use alloc::alloc::{Layout, alloc as allocate, alloc_zeroed, dealloc};
-use core::cell::Cell;
+use alloc::sync::Arc;
+use core::cell::{Cell, RefCell};
 use core::ptr;
+use heap::Heap;
+use rumpload::resource::Memory;
 
-const LIVE: usize = 0x6b6d_656d;
-const FREED: usize = 0x6672_6565;
 const M_ZERO: i32 = crate::abi::constants::M_ZERO;
 const M_NOWAIT: i32 = crate::abi::constants::M_NOWAIT;
 const M_CANFAIL: i32 = crate::abi::constants::M_CANFAIL;
 const KM_NOSLEEP: u32 = crate::abi::constants::KM_NOSLEEP as u32;
 
-#[repr(C, align(16))]
-struct Block {
-    previous: *mut Block,
-    next: *mut Block,
-    size: usize,
-    mark: usize,
-}
-
-impl Block {
-    fn layout(size: usize) -> Option<Layout> {
-        Layout::from_size_align(size.checked_add(size_of::<Self>())?, align_of::<Self>()).ok()
-    }
+/// Where the memory comes from that modules, and the kernel on their behalf, hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeapSource {
+    /// Regions of the host's [`Memory`]: what a module writes past the end of its blocks hits no memory of the server's own.
+    #[default]
+    Host,
+    /// The server's allocator, a chunk of pages at a time: for servers whose memory for modules is scarce and whose protection
+    /// domain ends with the kernel.
+    Allocator,
 }
 
 /// What modules and the base kernel on their behalf hold at a moment.
@@ -40,95 +41,39 @@ pub struct Usage {
     pub bytes: usize,
 }
 
-/// All blocks of a kernel.
+/// All blocks of a kernel. They are gone with it, whoever forgot them.
 pub(crate) struct State {
-    first: Cell<*mut Block>,
+    heap: RefCell<Heap>,
     usage: Cell<Usage>,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self { first: Cell::new(ptr::null_mut()), usage: Cell::new(Usage::default()) }
-    }
-}
-
 impl State {
+    pub(crate) fn new(source: HeapSource, memory: Arc<dyn Memory>) -> Self {
+        Self { heap: RefCell::new(Heap::new(source, memory)), usage: Cell::default() }
+    }
+
     /// What is held now.
     pub(crate) fn usage(&self) -> Usage {
         self.usage.get()
     }
 
     fn alloc(&self, size: usize, zero: bool) -> *mut u8 {
-        let Some(layout) = Block::layout(size) else { return ptr::null_mut() };
-        // SAFETY: the layout holds a header at least, so it is not empty.
-        let block = unsafe { if zero { alloc_zeroed(layout) } else { allocate(layout) } }.cast::<Block>();
-        if block.is_null() {
-            return ptr::null_mut();
+        let Some(address) = self.heap.borrow_mut().take(size) else { return ptr::null_mut() };
+        let block = ptr::with_exposed_provenance_mut::<u8>(address);
+        if zero {
+            // SAFETY: the block has the size and is nobody else's.
+            unsafe { block.write_bytes(0, size) };
         }
-        let next = self.first.get();
-        // SAFETY: fresh memory of the header's size and alignment; `next` is null or a live block of this list.
-        unsafe {
-            block.write(Block { previous: ptr::null_mut(), next, size, mark: LIVE });
-            if !next.is_null() {
-                (*next).previous = block;
-            }
-        }
-        self.first.set(block);
         let usage = self.usage.get();
         self.usage.set(Usage { blocks: usage.blocks + 1, bytes: usage.bytes + size });
-        // SAFETY: the header lies in front of `size` bytes of the same allocation.
-        unsafe { block.add(1).cast() }
+        block
     }
 
-    /// # Safety
-    /// `pointer` must come from `alloc` of this state; it is checked as far as that is possible.
-    unsafe fn free(&self, pointer: *mut u8) -> Result<(), &'static str> {
-        // SAFETY: a block's header lies in front of it; for any other pointer the mark is very likely not there.
-        unsafe {
-            let block = pointer.cast::<Block>().sub(1);
-            if !block.is_aligned() {
-                return Err("it is not the address of an allocation");
-            }
-            match (*block).mark {
-                LIVE => {}
-                FREED => return Err("it was freed before"),
-                _ => return Err("it is not the address of an allocation"),
-            }
-            self.unlink(block);
-        }
+    fn free(&self, pointer: *mut u8) -> Result<(), &'static str> {
+        let size = self.heap.borrow_mut().give(pointer.addr())?;
+        let usage = self.usage.get();
+        self.usage.set(Usage { blocks: usage.blocks - 1, bytes: usage.bytes - size });
         Ok(())
-    }
-
-    /// # Safety
-    /// `block` must be live on this list.
-    unsafe fn unlink(&self, block: *mut Block) {
-        // SAFETY: the block and its neighbours are live, and the layout is the one it was made with.
-        unsafe {
-            let Block { previous, next, size, .. } = block.read();
-            if previous.is_null() {
-                self.first.set(next);
-            } else {
-                (*previous).next = next;
-            }
-            if !next.is_null() {
-                (*next).previous = previous;
-            }
-            let usage = self.usage.get();
-            self.usage.set(Usage { blocks: usage.blocks - 1, bytes: usage.bytes - size });
-            (*block).mark = FREED;
-            if let Some(layout) = Block::layout(size) {
-                dealloc(block.cast(), layout);
-            }
-        }
-    }
-}
-
-impl Drop for State {
-    fn drop(&mut self) {
-        while !self.first.get().is_null() {
-            // SAFETY: the first block of the list is live.
-            unsafe { self.unlink(self.first.get()) };
-        }
     }
 }
 
@@ -154,19 +99,15 @@ pub(crate) unsafe fn free(pointer: *mut u8) {
     if pointer.is_null() {
         return;
     }
-    // SAFETY: as the caller says; what is not a block is refused.
-    if let Err(what) = unsafe { kernel().kern.memory.free(pointer) } {
-        super::panic::panic_format(format_args!("free of {pointer:p}: {what}"));
+    if let Err(what) = kernel().kern.memory.free(pointer) {
+        panic_format(format_args!("free of {pointer:p}: {what}"));
     }
 }
 
-/// The size a block was asked for with.
-///
-/// # Safety
-/// `pointer` must be a live block.
-pub(crate) unsafe fn size_of_block(pointer: *const u8) -> usize {
-    // SAFETY: a block's header lies in front of it.
-    unsafe { (*pointer.cast::<Block>().sub(1)).size }
+/// The size a block was asked for with. A pointer that is no block ends the instance.
+pub(crate) fn size_of_block(pointer: *const u8) -> usize {
+    let length = kernel().kern.memory.heap.borrow().length(pointer.addr());
+    length.unwrap_or_else(|what| panic_format(format_args!("size of {pointer:p}: {what}")))
 }
 
 /// Changes the size of a block, keeping what fits; null, with the old block untouched, without memory.
@@ -235,11 +176,18 @@ pub(crate) const EXPORTS: &[Export] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{State, Usage};
+    use super::{HeapSource, State, Usage};
+    use alloc::sync::Arc;
+    use rumpload::address::RunAddr;
+    use rumpload::resource::Detached;
+
+    fn state() -> State {
+        State::new(HeapSource::Allocator, Arc::new(Detached::new(RunAddr::new(0x10_0000), 4096)))
+    }
 
     #[test]
     fn blocks_are_counted_and_given_back() {
-        let state = State::default();
+        let state = state();
         let one = state.alloc(100, true);
         let two = state.alloc(0, false);
         assert!(one.addr() % 16 == 0 && two.addr() % 16 == 0);
@@ -247,20 +195,24 @@ mod tests {
         // SAFETY: `one` is live and 100 bytes long.
         unsafe {
             assert!((0..100).all(|at| one.add(at).read() == 0));
-            state.free(one).unwrap();
+            one.write_bytes(0xff, 100);
         }
+        state.free(one).unwrap();
         assert_eq!(state.usage(), Usage { blocks: 1, bytes: 0 });
-        // SAFETY: `two` is live.
-        unsafe { state.free(two).unwrap() };
+        let again = state.alloc(100, true);
+        // SAFETY: as above.
+        assert!(unsafe { (0..100).all(|at| again.add(at).read() == 0) });
+        state.free(again).unwrap();
+        state.free(two).unwrap();
         assert_eq!(state.usage(), Usage::default());
+        assert!(state.free(two).is_err());
     }
 
     #[test]
     fn what_is_no_block_is_refused() {
-        let state = State::default();
+        let state = state();
         let words = [0usize; 16];
-        // SAFETY: the words in front of the pointer are readable.
-        assert!(unsafe { state.free(words.as_ptr().add(8).cast_mut().cast()) }.is_err());
+        assert!(state.free(words.as_ptr().cast_mut().cast()).is_err());
         assert!(state.alloc(usize::MAX - 8, false).is_null());
     }
 }
