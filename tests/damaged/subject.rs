@@ -24,7 +24,6 @@ pub struct Subject {
 /// A kernel with the subject's module loaded; faults end it.
 pub struct Server {
     pub kernel: Arc<Kernel>,
-    pub console: Arc<Recorder>,
     _faults: FaultGuard,
 }
 
@@ -116,11 +115,10 @@ impl Subject {
     /// Boots a kernel and loads the module.
     pub fn server(&self) -> Server {
         let abi = Abi::netbsd_7_99_34_amd64();
-        let console = Arc::new(Recorder::new());
         let host = Host {
             memory: Arc::new(Memory::new()),
             store: Arc::new(DirectoryStore::open(&self.modules).expect("a directory of modules")),
-            console: console.clone(),
+            console: Arc::new(Recorder::new()),
             clock: Arc::new(SystemClock::new()),
             entropy: Arc::new(SystemEntropy),
         };
@@ -128,6 +126,6 @@ impl Subject {
         kernel.instance().map_modules("").expect("mapped");
         kernel.instance().autoload(&Trigger::Vfs(&self.kind)).unwrap_or_else(|error| panic!("{}: {error}", self.name));
         let faults = catch_faults(kernel.clone(), Kernel::instance).expect("faults are caught");
-        Server { kernel, console, _faults: faults }
+        Server { kernel, _faults: faults }
     }
 }

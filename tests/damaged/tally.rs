@@ -51,8 +51,9 @@ fn classify(end: &End) -> (Class, String) {
         "ok" => (Class::Ok, String::new()),
         "errno" => (Class::Errno, text.into()),
         "left" => (Class::Left, text.into()),
-        "ended" => (Class::Ended, without_addresses(text)),
-        "runaway" if text.starts_with("runaway module") => (Class::Endless, without_addresses(text)),
+        "ended" => (Class::Ended, without_addresses(text.split(" (called from").next().unwrap_or_default())),
+        // Where in the loop it was is chance; who called the loop is not.
+        "runaway" if text.starts_with("runaway module") => (Class::Endless, text.rsplit(' ').next().unwrap_or_default().into()),
         "runaway" => (Class::OursEndless, text.into()),
         _ => (Class::Crash, text.into()),
     }
@@ -61,6 +62,7 @@ fn classify(end: &End) -> (Class, String) {
 /// Numbers in hexadecimal that differ from run to run, cut out: what stays is the same for the same cause. Offsets in symbols
 /// stay.
 fn without_addresses(text: &str) -> String {
+    let text = text.trim_start_matches("ended the instance has ended: ");
     let mut parts = text.split("0x");
     let mut kept = String::from(parts.next().unwrap_or_default());
     for part in parts {

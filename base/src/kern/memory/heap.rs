@@ -43,7 +43,7 @@ const fn class_size(class: usize) -> usize {
         return (class + 1) * ALIGN;
     }
     let (doublings, step) = ((class - steps) / steps, (class - steps) % steps);
-    ALIGN * (steps + step + 1) << doublings
+    (ALIGN * (steps + step + 1)) << doublings
 }
 
 /// Pages of a slab of blocks of `size` bytes.
