@@ -25,6 +25,9 @@ pub(super) struct Chunk {
     start: usize,
     owners: Vec<u32>,
     free: usize,
+    /// Pages from this one on are as they came; with `zeroed` they are zero.
+    fresh: usize,
+    zeroed: bool,
     owner: Owner,
 }
 
@@ -32,13 +35,13 @@ impl Chunk {
     /// A chunk of `pages` pages; none if there is no memory.
     pub(super) fn new(source: HeapSource, memory: &Arc<dyn Memory>, pages: usize) -> Option<Self> {
         let len = pages.checked_mul(PAGE)?;
-        let (start, owner) = match source {
+        let (start, zeroed, owner) = match source {
             HeapSource::Host => {
                 let align = memory.page_size().max(PAGE);
                 let request = Request { len: len.checked_next_multiple_of(align)?, align, placement: Placement::Anywhere };
                 let mut region = Reservation::new(memory, &request).ok()?;
                 region.finalize(&[Segment { offset: 0, len: request.len, protection: Protection::ReadWrite }]).ok()?;
-                (usize::try_from(region.run().get()).ok()?, Owner::Host { _region: region })
+                (usize::try_from(region.run().get()).ok()?, true, Owner::Host { _region: region })
             }
             HeapSource::Allocator => {
                 let layout = Layout::from_size_align(len, PAGE).ok()?;
@@ -47,10 +50,10 @@ impl Chunk {
                 if start.is_null() {
                     return None;
                 }
-                (start.expose_provenance(), Owner::Allocator(layout))
+                (start.expose_provenance(), false, Owner::Allocator(layout))
             }
         };
-        Some(Self { start, owners: vec![FREE; pages], free: pages, owner })
+        Some(Self { start, owners: vec![FREE; pages], free: pages, fresh: 0, zeroed, owner })
     }
 
     pub(super) fn start(&self) -> usize {
@@ -72,8 +75,8 @@ impl Chunk {
         self.page(address).map(|page| self.owners[page]).filter(|owner| *owner != FREE)
     }
 
-    /// Gives `slab` the first run of `pages` free pages; returns its address.
-    pub(super) fn take(&mut self, pages: usize, slab: u32) -> Option<usize> {
+    /// Gives `slab` the first run of `pages` free pages; returns its address, and whether all its bytes are zero.
+    pub(super) fn take(&mut self, pages: usize, slab: u32) -> Option<(usize, bool)> {
         if self.free < pages {
             return None;
         }
@@ -86,8 +89,10 @@ impl Chunk {
             }
         }
         self.free -= pages;
+        let zero = self.zeroed && run.start >= self.fresh;
+        self.fresh = self.fresh.max(run.end);
         self.mark(run.clone(), slab);
-        Some(self.start + run.start * PAGE)
+        Some((self.start + run.start * PAGE, zero))
     }
 
     /// Takes a run of pages back.

@@ -18,6 +18,9 @@ const ALIGN: usize = 16;
 const STEPS: u32 = 2;
 /// Size of the largest class in bytes.
 const LARGEST: usize = 16 << 10;
+/// Size in bytes that no block may have: what asks for as much was led by a damaged image. A file system's largest tables are
+/// tens of MiB.
+const TOO_LARGE: usize = 1 << 30;
 /// Number of classes.
 const CLASSES: usize = class_of(LARGEST) + 1;
 /// Most blocks of a slab: of the least class in a page.
@@ -71,6 +74,8 @@ struct Slab {
     class: Option<usize>,
     /// Whether it is on the list of slabs of its class that have free blocks.
     listed: bool,
+    /// Blocks from this index on were never taken, and are zero.
+    untouched: usize,
 }
 
 impl Slab {
@@ -81,13 +86,15 @@ impl Slab {
         }
     }
 
-    fn take(&mut self, length: usize) -> Option<usize> {
+    fn take(&mut self, length: usize) -> Option<Block> {
         let word = self.free.iter().position(|word| *word != 0)?;
         let index = word * 64 + self.free[word].trailing_zeros() as usize;
         self.free[word] &= self.free[word] - 1;
         self.used += 1;
         self.lengths[index] = length as u32;
-        Some(self.start + index * self.size)
+        let zero = index >= self.untouched;
+        self.untouched = self.untouched.max(index + 1);
+        Some(Block { address: self.start + index * self.size, zero })
     }
 
     /// Index of the live block at `address`.
@@ -99,6 +106,14 @@ impl Slab {
         }
         if self.free[index / 64] & (1 << (index % 64)) != 0 { Err("it was freed before") } else { Ok(index) }
     }
+}
+
+/// A block that was taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block {
+    pub(super) address: usize,
+    /// Whether all its bytes are zero; arbitrary otherwise.
+    pub(super) zero: bool,
 }
 
 const NO_BLOCK: &str = "it is not the address of an allocation";
@@ -130,9 +145,8 @@ impl Heap {
         }
     }
 
-    /// Address of a new block of `size` bytes with arbitrary contents, aligned to 16, and to a page if the size is a power of
-    /// two that is a page or more.
-    pub(super) fn take(&mut self, size: usize) -> Option<usize> {
+    /// A new block of `size` bytes, aligned to 16, and to a page if the size is a power of two that is a page or more.
+    pub(super) fn take(&mut self, size: usize) -> Option<Block> {
         if size > LARGEST {
             return self.take_large(size);
         }
@@ -150,8 +164,8 @@ impl Heap {
         block
     }
 
-    fn take_large(&mut self, size: usize) -> Option<usize> {
-        let whole = size.checked_next_multiple_of(PAGE).filter(|whole| isize::try_from(*whole).is_ok())?;
+    fn take_large(&mut self, size: usize) -> Option<Block> {
+        let whole = (size < TOO_LARGE).then(|| size.next_multiple_of(PAGE))?;
         let slab = Slab {
             start: 0,
             size: whole,
@@ -162,8 +176,11 @@ impl Heap {
             length: size,
             class: None,
             listed: false,
+            untouched: 1,
         };
-        self.place(slab).map(|slab| self.slabs[slab as usize].start)
+        let slot = self.place(slab)?;
+        let slab = &self.slabs[slot as usize];
+        Some(Block { address: slab.start, zero: slab.untouched == 0 })
     }
 
     fn new_slab(&mut self, class: usize) -> Option<u32> {
@@ -176,19 +193,24 @@ impl Heap {
         }
         let lengths = vec![0; count].into_boxed_slice();
         let slab =
-            self.place(Slab { start: 0, size, free, count, used: 0, lengths, length: 0, class: Some(class), listed: true })?;
-        self.partial[class].push(slab);
-        Some(slab)
+            Slab { start: 0, size, free, count, used: 0, lengths, length: 0, class: Some(class), listed: true, untouched: count };
+        let slot = self.place(slab)?;
+        self.partial[class].push(slot);
+        Some(slot)
     }
 
     /// Finds pages for a slab and a slot.
     fn place(&mut self, mut slab: Slab) -> Option<u32> {
         let slot = self.vacant.last().copied().unwrap_or(self.slabs.len() as u32);
         let pages = slab.pages();
-        slab.start = match self.chunks.iter_mut().find_map(|chunk| chunk.take(pages, slot)) {
-            Some(start) => start,
+        let (start, zero) = match self.chunks.iter_mut().find_map(|chunk| chunk.take(pages, slot)) {
+            Some(taken) => taken,
             None => self.new_chunk(pages)?.take(pages, slot)?,
         };
+        slab.start = start;
+        if zero {
+            slab.untouched = 0;
+        }
         if self.vacant.pop().is_some() {
             self.slabs[slot as usize] = slab;
         } else {
@@ -293,7 +315,7 @@ mod tests {
                 assert!(heap.give(address).is_err(), "once only");
             } else {
                 let size = [number % 64, number % 1000, number % 20_000, number % 200_000][number / 8 % 4];
-                let address = heap.take(size).expect("memory");
+                let address = heap.take(size).expect("memory").address;
                 assert!(address.is_multiple_of(if size.is_power_of_two() && size >= PAGE { PAGE } else { ALIGN }));
                 live.push((address, size));
             }
@@ -314,13 +336,13 @@ mod tests {
     #[test]
     fn addresses_that_are_no_blocks_are_refused() {
         let mut heap = heap();
-        let (small, large) = (heap.take(100).expect("memory"), heap.take(100_000).expect("memory"));
+        let [small, large] = [100, 100_000].map(|size| heap.take(size).expect("memory").address);
         for address in [0, 8, usize::MAX, small + 16, small - 16, large + PAGE, large + 1, small + 8 * PAGE] {
             assert!(heap.give(address).is_err() && heap.length(address).is_err(), "{address:#x}");
         }
         assert_eq!(heap.give(small), Ok(100));
         assert_eq!(heap.give(small), Err("it was freed before"));
         assert_eq!(heap.give(large), Ok(100_000));
-        assert!(heap.take(usize::MAX - 8).is_none() && heap.take(isize::MAX as usize).is_none());
+        assert!(heap.take(usize::MAX - 8).is_none() && heap.take(TOO_LARGE).is_none());
     }
 }

@@ -58,9 +58,9 @@ impl State {
     }
 
     fn alloc(&self, size: usize, zero: bool) -> *mut u8 {
-        let Some(address) = self.heap.borrow_mut().take(size) else { return ptr::null_mut() };
-        let block = ptr::with_exposed_provenance_mut::<u8>(address);
-        if zero {
+        let Some(taken) = self.heap.borrow_mut().take(size) else { return ptr::null_mut() };
+        let block = ptr::with_exposed_provenance_mut::<u8>(taken.address);
+        if zero && !taken.zero {
             // SAFETY: the block has the size and is nobody else's.
             unsafe { block.write_bytes(0, size) };
         }
