@@ -84,6 +84,29 @@ impl Stack {
     }
 }
 
+/// Whether the code in front of `address` is a call, so that the address may be one to return to; pointers to functions are
+/// told apart this way.
+///
+/// # Safety
+/// The seven bytes in front of `address` must be readable code of the running machine.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+pub(crate) unsafe fn follows_call(address: usize) -> bool {
+    // SAFETY: as the caller says.
+    let byte = |back: usize| unsafe { core::ptr::with_exposed_provenance::<u8>(address - back).read_volatile() };
+    // Group 5 of the opcodes: calls through a register or memory have 2 in the middle field of the second byte.
+    let indirect = |back: usize| byte(back) == 0xff && byte(back - 1) & 0x38 == 0x10;
+    byte(5) == 0xe8 || [2, 3, 4, 6, 7].into_iter().any(indirect)
+}
+
+/// As for x86: here every address of code may be one to return to.
+///
+/// # Safety
+/// None to keep.
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+pub(crate) unsafe fn follows_call(_address: usize) -> bool {
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,8 @@
 mod backtrace;
 mod switch;
 
-pub(crate) use backtrace::Stack;
 pub use backtrace::StackPoint;
+pub(crate) use backtrace::{Stack, follows_call};
 
 use crate::address::{RunAddr, align_up};
 use crate::resource::{Clock, HostError, Memory, Placement, Protection, Request, Reservation, Segment};
