@@ -52,7 +52,7 @@ pub mod rename;
 pub mod resolve;
 pub mod resource;
 
-pub use activate::context;
+pub use activate::{StackPoint, context};
 pub use arch::Machine;
 pub use autoload::{Policy, Trigger};
 pub use flavour::Flavour;
