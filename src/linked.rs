@@ -1,18 +1,19 @@
 //! A module whose bytes are finished.
 
-use crate::address::{RunAddr, SectionIndex};
+use crate::address::{RunAddr, SectionIndex, align_up};
 use crate::image::{Binding, Definition, Image, SymbolType};
 use crate::metadata::netbsd::Modinfo;
-use crate::plan::{Extent, Plan, SegmentKind};
+use crate::plan::{Extent, Plan, Planned, SegmentKind};
 use crate::rename::{Name, Namespace};
 use crate::resolve::SymbolKind;
-use crate::resource::Reservation;
+use crate::resource::{HostError, Protection, Reservation, Segment};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Sections whose place is kept without the heap; more than any stock module has.
-const INLINE_SECTIONS: usize = 24;
+const INLINE_SECTIONS: usize = 32;
 /// Bytes of section names kept without the heap.
-const INLINE_NAMES: usize = 384;
+const INLINE_NAMES: usize = 512;
 
 /// A linked module: finalized memory, and where its sections are. Dropping it gives the memory back.
 pub struct Linked {
@@ -20,6 +21,7 @@ pub struct Linked {
     pub reservation: Reservation,
     text: Extent,
     segments: [Extent; 5],
+    page: usize,
     sections: Places,
 }
 
@@ -54,9 +56,29 @@ pub struct LinkedFunction<'a> {
 /// Where a loaded section is.
 #[derive(Clone, Copy)]
 struct Placed {
+    index: u16,
+    /// Length of its name; the names follow each other in the same order.
+    name: u16,
+    offset: u32,
+    size: u32,
+}
+
+impl Placed {
+    /// `None` for what no stock module has.
+    fn new(index: u32, name: &str, planned: Planned) -> Option<Self> {
+        Some(Self {
+            index: index.try_into().ok()?,
+            name: name.len().try_into().ok()?,
+            offset: planned.offset.try_into().ok()?,
+            size: planned.size.try_into().ok()?,
+        })
+    }
+}
+
+/// A loaded section of a module of unusual form.
+struct Large {
     index: u32,
-    /// Range of its name in the names.
-    name: (u32, u32),
+    name: Box<str>,
     offset: u64,
     size: u64,
 }
@@ -65,40 +87,58 @@ struct Placed {
 #[expect(clippy::large_enum_variant, reason = "the large variant is the usual one and spares an allocation per module")]
 enum Places {
     Inline(heapless::Vec<Placed, INLINE_SECTIONS>, heapless::Vec<u8, INLINE_NAMES>),
-    Heap(Vec<Placed>, Vec<u8>),
+    Heap(Vec<Large>),
 }
 
 impl Places {
     fn of(plan: &Plan, image: &Image<'_>) -> Self {
-        let all = || {
-            plan.sections().map(|(index, planned)| {
-                let name = image.section(index).map_or("", |section| section.name());
-                (index.0, name, planned.offset as u64, planned.size as u64)
-            })
-        };
+        let name = |index| image.section(index).map_or("", |section| section.name());
         let mut places = heapless::Vec::new();
         let mut names = heapless::Vec::new();
-        let fits = all().all(|(index, name, offset, size)| {
-            let start = names.len() as u32;
+        let fits = plan.sections().all(|(index, planned)| {
+            let name = name(index);
             names.extend_from_slice(name.as_bytes()).is_ok()
-                && places.push(Placed { index, name: (start, names.len() as u32), offset, size }).is_ok()
+                && Placed::new(index.0, name, planned).is_some_and(|place| places.push(place).is_ok())
         });
         if fits {
             return Self::Inline(places, names);
         }
-        let (mut places, mut names) = (Vec::new(), Vec::new());
-        for (index, name, offset, size) in all() {
-            let start = names.len() as u32;
-            names.extend_from_slice(name.as_bytes());
-            places.push(Placed { index, name: (start, names.len() as u32), offset, size });
-        }
-        Self::Heap(places, names)
+        let large = |(index, planned): (SectionIndex, Planned)| Large {
+            index: index.0,
+            name: name(index).into(),
+            offset: planned.offset as u64,
+            size: planned.size as u64,
+        };
+        Self::Heap(plan.sections().map(large).collect())
     }
 
-    fn parts(&self) -> (&[Placed], &[u8]) {
+    /// Offset and bytes of the first section called `name`.
+    fn named(&self, name: &str) -> Option<(u64, u64)> {
         match self {
-            Self::Inline(places, names) => (places, names),
-            Self::Heap(places, names) => (places, names),
+            Self::Inline(places, names) => {
+                let mut start = 0;
+                places.iter().find_map(|place| {
+                    let end = start + usize::from(place.name);
+                    let found = names.get(start..end) == Some(name.as_bytes());
+                    start = end;
+                    found.then_some((place.offset.into(), place.size.into()))
+                })
+            }
+            Self::Heap(places) => places.iter().find(|place| *place.name == *name).map(|place| (place.offset, place.size)),
+        }
+    }
+
+    /// Offset and bytes of section `index`.
+    fn numbered(&self, index: u32) -> Option<(u64, u64)> {
+        match self {
+            Self::Inline(places, _) => {
+                let found = places.binary_search_by_key(&index, |place| place.index.into()).ok()?;
+                places.get(found).map(|place| (place.offset.into(), place.size.into()))
+            }
+            Self::Heap(places) => {
+                let found = places.binary_search_by_key(&index, |place| place.index).ok()?;
+                places.get(found).map(|place| (place.offset, place.size))
+            }
         }
     }
 }
@@ -107,7 +147,7 @@ impl Linked {
     pub(crate) fn new(reservation: Reservation, plan: &Plan, image: &Image<'_>) -> Self {
         let text = Extent { offset: plan.segment(SegmentKind::Text).offset, len: plan.code_len() };
         let segments = SegmentKind::ALL.map(|kind| plan.segment(kind));
-        Self { reservation, text, segments, sections: Places::of(plan, image) }
+        Self { reservation, text, segments, page: plan.page(), sections: Places::of(plan, image) }
     }
 
     fn at(&self, offset: u64) -> RunAddr {
@@ -127,16 +167,32 @@ impl Linked {
 
     /// Address and bytes of the first loaded section called `name`.
     pub fn section(&self, name: &str) -> Option<(RunAddr, u64)> {
-        let (places, names) = self.sections.parts();
-        let named = |place: &&Placed| names.get(place.name.0 as usize..place.name.1 as usize) == Some(name.as_bytes());
-        places.iter().find(named).map(|place| (self.at(place.offset), place.size))
+        self.sections.named(name).map(|(offset, size)| (self.at(offset), size))
     }
 
     /// The address of the byte at `offset` of section `index`, if that section is loaded; its end counts too.
     pub fn address(&self, index: SectionIndex, offset: u64) -> Option<RunAddr> {
-        let (places, _) = self.sections.parts();
-        let place = places.get(places.binary_search_by_key(&index.0, |place| place.index).ok()?)?;
-        (offset <= place.size).then(|| self.at(place.offset + offset))
+        let (start, size) = self.sections.numbered(index.0)?;
+        (offset <= size).then(|| self.at(start + offset))
+    }
+
+    /// The segment of what only the start of a Linux module needs, page by page; none for other modules.
+    pub fn init_segments(&self) -> impl Iterator<Item = Segment> + use<> {
+        let page = self.page;
+        let segments = [SegmentKind::InitText, SegmentKind::InitData].map(|kind| self.segments[kind as usize]);
+        segments.into_iter().filter(|extent| extent.len != 0).map(move |extent| Segment {
+            offset: extent.offset,
+            len: align_up(extent.len, page).unwrap_or(extent.len),
+            protection: Protection::None,
+        })
+    }
+
+    /// Gives back what only the start of a Linux module needs. Nothing may run in it or point to it any more.
+    ///
+    /// # Errors
+    /// As [`Memory::discard`](crate::resource::Memory::discard).
+    pub fn discard_init(&mut self) -> Result<(), HostError> {
+        self.init_segments().try_for_each(|segment| self.reservation.discard(segment))
     }
 
     /// The address of the control routine that `modinfo` of the same file names.

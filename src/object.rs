@@ -2,6 +2,7 @@
 
 use crate::image::Format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// A section being made.
@@ -140,10 +141,8 @@ impl Object {
     }
 
     fn lay_out(&self, word: usize, names: &[u64]) -> Vec<u8> {
-        let mut body = Vec::new();
-        body.resize(self.format.header_size(), 0);
-        let mut table = Vec::new();
-        table.resize(self.format.section_size(), 0);
+        let mut body = vec![0; self.format.header_size()];
+        let mut table = vec![0; self.format.section_size()];
         for (section, &name) in self.sections.iter().zip(names) {
             while body.len() % 8 != 0 {
                 body.push(0);

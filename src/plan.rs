@@ -224,6 +224,11 @@ impl Plan {
         self.len
     }
 
+    /// Granularity of protection it was made for.
+    pub(crate) fn page(&self) -> usize {
+        self.page
+    }
+
     /// Alignment of the region.
     pub fn region_align(&self) -> usize {
         self.align

@@ -1,6 +1,6 @@
 //! Every single call that a whole session makes to its host fails once, in every way: the session gets a typed error, leaves
 //! nothing behind, and works the next time.
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 
 use rumpload::resource::fake::{self, Call, Fault, Faults, ManualClock, MemoryBlock, Recorder, Sequence};
 use rumpload::resource::{Host, HostErrorKind};
@@ -32,7 +32,7 @@ fn modules() -> &'static Path {
     BUILT.get_or_init(|| {
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("failing_host");
         let names = ["tarindex", "tarfs", "hello", "polite"];
-        rumpload_test_modules::build_some(&Target::NETBSD_7_99_34_AMD64, &directory, &names).expect("sample modules");
+        rumpload_test_modules::build_some(&Target::native().expect("a target"), &directory, &names).expect("sample modules");
         directory
     })
 }
@@ -59,8 +59,8 @@ impl Server {
 
     fn boot(faults: &Arc<Faults>) -> Result<Self, String> {
         let (host, memory) = Self::host(faults);
-        let abi = Abi::netbsd_7_99_34_amd64();
-        let boot = Boot::new(Config::netbsd(abi.version(), Machine::X86_64), abi);
+        let abi = Abi::native().expect("a table");
+        let boot = Boot::new(Config::netbsd(abi.version(), Machine::native().expect("a machine")), abi);
         let kernel = Kernel::boot(boot, host).map_err(|error| format!("boot: {error}"))?;
         kernel.instance().map_modules("").map_err(|error| format!("map: {error}"))?;
         let contents = contents();

@@ -10,6 +10,7 @@ use crate::kernel::Kernel;
 use crate::stat::FileKind;
 use crate::vfs::object::{Uio, Vnode};
 use crate::vfs::vop;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -17,6 +18,9 @@ use core::ptr;
 
 /// Bytes of entries read at a time; more than the largest block of a directory.
 const PIECE: usize = 64 << 10;
+
+/// Names that a directory may have: more are those of a damaged one that leads back into itself.
+const MOST: usize = 1 << 23;
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,8 @@ impl Kernel {
     /// All names in a directory in its own order, `.` and `..` included where the file system has them.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `ENOTDIR` for what is no directory; `EIO` if the file system returns malformed entries.
+    /// As [`open`](Self::open); `ENOTDIR` for what is no directory; `EIO` if the file system returns malformed entries, or
+    /// the same ones over and over.
     pub fn read_directory(self: &Arc<Self>, path: impl AsRef<[u8]>) -> Result<Vec<DirectoryEntry>, FileError> {
         self.open(path)?.read_directory()
     }
@@ -48,6 +53,7 @@ impl File {
         let mut entries = Vec::new();
         let mut buffer = vec![0; PIECE];
         let mut offset = 0;
+        let mut passed = BTreeSet::new();
         loop {
             let (length, next, end) = self.kernel().inside("read directory", self.path(), || {
                 Self::expect_directory(self.vnode())?;
@@ -61,6 +67,10 @@ impl File {
             }
             if end || next == offset {
                 return Ok(entries);
+            }
+            // From an offset that was passed the same entries would follow for ever.
+            if !passed.insert(next) || entries.len() > MOST {
+                return Err(FileError::new("read directory", self.path(), EIO));
             }
             offset = next;
         }

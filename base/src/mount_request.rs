@@ -166,9 +166,8 @@ impl Kernel {
         }
         let outcome = self.instance().enter(|| {
             let outcome = work();
-            crate::kern::later::settle();
-            vnode::settle();
             later::settle();
+            vnode::settle();
             outcome
         });
         outcome.map_err(|error| FileError::from_core(&error))?.map_err(|errno| FileError::new(operation, path, errno))

@@ -5,9 +5,10 @@
 
 use crate::arch::trap_entry;
 use crate::export::{Export, ExportValue};
-use crate::kern::panic::panic_message;
-use alloc::format;
+use crate::kern::panic::panic_from;
+use crate::kern::printf::Line;
 use alloc::vec::Vec;
+use core::fmt::Write;
 
 /// A trap and why it is one.
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +81,12 @@ pub(crate) fn exports(out: &mut Vec<Export>) {
 }
 
 /// Where every trap's entry arrives.
-pub(crate) extern "C" fn called(index: u32) -> ! {
-    match TRAPS.get(index as usize) {
-        Some(trap) => panic_message(&format!("{CALLED}{} was called: {}", trap.name, trap.reason)),
-        None => panic_message("an unknown declared trap was called"),
-    }
+pub(crate) extern "C" fn called(index: u32, frame: usize) -> ! {
+    let mut line = Line::new();
+    // A line that is too long is cut.
+    let _ = match TRAPS.get(index as usize) {
+        Some(trap) => write!(line, "{CALLED}{} was called: {}", trap.name, trap.reason),
+        None => line.write_str("an unknown declared trap was called"),
+    };
+    panic_from(line.as_str(), Some(frame))
 }

@@ -27,6 +27,18 @@ pub struct Usage {
 }
 
 impl Kernel {
+    /// Sets how many bytes modules, and the kernel on their behalf, may hold; 512 MiB unless set. A module that was promised
+    /// memory and gets none ends the instance.
+    ///
+    /// # Errors
+    /// [`FileError::Ended`].
+    pub fn set_memory_limit(&self, bytes: usize) -> Result<(), FileError> {
+        self.inside("set memory limit", b"/", || {
+            self.kern.memory.set_limit(bytes);
+            Ok(())
+        })
+    }
+
     /// Sets how many bytes of file contents are kept in memory, at least a few pages; more are given up at once.
     ///
     /// # Errors

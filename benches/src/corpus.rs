@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use hashbrown::HashTable;
+use rumpload::Flavour;
 use rumpload::address::RunAddr;
 use rumpload::image::{Binding, Definition, Image};
 use rumpload::rename::Name;
@@ -16,6 +17,13 @@ pub struct Module {
     pub bytes: Vec<u8>,
 }
 
+impl Module {
+    /// What conventions it follows.
+    pub fn flavour(&self) -> Flavour {
+        if self.path.extension().is_some_and(|extension| extension == "kmod") { Flavour::NetBsd } else { Flavour::Linux }
+    }
+}
+
 /// All modules below a directory.
 pub struct Corpus {
     /// In the order of their paths.
@@ -23,7 +31,7 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Reads every `.ko` below `directory`.
+    /// Reads every `.ko` and `.kmod` below `directory`.
     pub fn read(directory: &Path) -> Result<Self> {
         let (mut found, mut todo) = (Vec::new(), vec![directory.to_owned()]);
         while let Some(directory) = todo.pop() {
@@ -31,14 +39,14 @@ impl Corpus {
                 let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
                 if kind.is_dir() {
                     todo.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "ko") {
+                } else if path.extension().is_some_and(|extension| extension == "ko" || extension == "kmod") {
                     found.push(path);
                 }
             }
         }
         found.sort();
         if found.is_empty() {
-            bail!("no modules (*.ko) below {}", directory.display());
+            bail!("no modules (*.ko, *.kmod) below {}", directory.display());
         }
         let read = |path: PathBuf| {
             let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;

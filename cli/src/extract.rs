@@ -1,7 +1,8 @@
 //! Copying files out of a server.
 
+use crate::failures::Failures;
 use crate::walk;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rumpload_base::{FileKind, Kernel};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,8 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Copies the file or tree `from` to `to` on the host, which must not exist. Files, directories and symbolic links are copied,
-/// with permission bits; anything else is an error. Nothing is ever written outside `to`: names come from the image.
-pub fn extract(kernel: &Arc<Kernel>, from: &[u8], to: &Path) -> Result<()> {
+/// with permission bits; anything else is an error. Below a directory, what cannot be copied is noted and the rest goes on.
+/// Nothing is ever written outside `to`: names come from the image.
+pub fn extract(kernel: &Arc<Kernel>, from: &[u8], to: &Path, failures: &mut Failures) -> Result<()> {
     let context = || to.display().to_string();
     let stat = kernel.lstat(from)?;
     match stat.kind {
@@ -31,10 +33,18 @@ pub fn extract(kernel: &Arc<Kernel>, from: &[u8], to: &Path) -> Result<()> {
         FileKind::Directory => {
             fs::create_dir(to).with_context(context)?;
             for entry in kernel.read_directory(from)? {
-                match entry.name.as_slice() {
-                    b"." | b".." => continue,
-                    name if name.contains(&b'/') => bail!("{}: a name with a slash in it", String::from_utf8_lossy(name)),
-                    name => extract(kernel, &[from, b"/", name].concat(), &to.join(OsStr::from_bytes(name)))?,
+                let name = entry.name.as_slice();
+                if matches!(name, b"." | b"..") {
+                    continue;
+                }
+                let within = [from, b"/", name].concat();
+                let outcome = if name.contains(&b'/') {
+                    Err(anyhow!("{}: a name with a slash in it", String::from_utf8_lossy(&within)))
+                } else {
+                    extract(kernel, &within, &to.join(OsStr::from_bytes(name)), failures)
+                };
+                if let Err(error) = outcome {
+                    failures.note(kernel, error)?;
                 }
             }
             set_mode(to, stat.mode | 0o700)

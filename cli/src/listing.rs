@@ -1,6 +1,7 @@
 //! What is shown of files and mounts.
 
-use crate::output::{Output, json_line};
+use crate::failures::Failures;
+use crate::output::Output;
 use crate::walk::absolute;
 use anyhow::Result;
 use rumpload_base::{FileKind, Kernel, MountStatus, Stat};
@@ -35,49 +36,45 @@ struct Entry {
     target: Option<String>,
 }
 
-/// Lists what `path` names: a directory's names in byte order, or the one file.
-pub fn list(kernel: &Arc<Kernel>, path: &[u8], form: Form, output: &mut Output) -> Result<()> {
-    if kernel.stat(path)?.kind != FileKind::Directory {
+/// Lists what `path` leads to: a directory's names in byte order, or the one file. A link to nowhere is listed itself. Names
+/// whose attributes cannot be read are noted and left out.
+pub fn list(kernel: &Arc<Kernel>, path: &[u8], form: Form, failures: &mut Failures, output: &mut Output) -> Result<()> {
+    let named = kernel.lstat(path)?.kind;
+    let kind = if named == FileKind::Link { kernel.stat(path).map_or(named, |stat| stat.kind) } else { named };
+    if kind != FileKind::Directory {
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-        return show(kernel, path, name, form, output);
+        output.write_all(&shown(kernel, path, name, form)?)?;
+        return Ok(());
     }
     let mut names: Vec<Vec<u8>> = kernel.read_directory(path)?.into_iter().map(|entry| entry.name).collect();
     names.sort();
     for name in names {
         let within = [path, b"/".as_slice(), &name].concat();
-        show(kernel, &within, &name, form, output)?;
+        match shown(kernel, &within, &name, form) {
+            Ok(line) => output.write_all(&line)?,
+            Err(error) => failures.note(kernel, error)?,
+        }
     }
     Ok(())
 }
 
-fn show(kernel: &Arc<Kernel>, path: &[u8], name: &[u8], form: Form, output: &mut Output) -> Result<()> {
+/// The line of one name, its end included.
+fn shown(kernel: &Arc<Kernel>, path: &[u8], name: &[u8], form: Form) -> Result<Vec<u8>> {
     if form == Form::Short {
-        output.write_all(name)?;
-        output.write_all(b"\n")?;
-        return Ok(());
+        return Ok([name, b"\n"].concat());
     }
     let stat = kernel.lstat(path)?;
     let target = if stat.kind == FileKind::Link { Some(kernel.read_link(path)?) } else { None };
     if form == Form::Json {
-        return json_line(output, &entry(name, &stat, target));
+        let mut line = serde_json::to_vec(&entry(name, &stat, target))?;
+        line.push(b'\n');
+        return Ok(line);
     }
-    write!(
-        output,
-        "{} {:>3} {:>5} {:>5} {:>10} {} ",
-        mode_text(&stat),
-        stat.links,
-        stat.uid,
-        stat.gid,
-        stat.size,
-        utc(stat.modified.seconds)
-    )?;
-    output.write_all(name)?;
-    if let Some(target) = target {
-        output.write_all(b" -> ")?;
-        output.write_all(&target)?;
-    }
-    output.write_all(b"\n")?;
-    Ok(())
+    let Stat { links, uid, gid, size, modified, .. } = &stat;
+    let (mode, time) = (mode_text(&stat), utc(modified.seconds));
+    let attributes = format!("{mode} {links:>3} {uid:>5} {gid:>5} {size:>10} {time} ");
+    let arrow: &[u8] = if target.is_some() { b" -> " } else { b"" };
+    Ok([attributes.as_bytes(), name, arrow, &target.unwrap_or_default(), b"\n"].concat())
 }
 
 fn entry(name: &[u8], stat: &Stat, target: Option<Vec<u8>>) -> Entry {

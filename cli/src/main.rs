@@ -3,7 +3,9 @@
 //! Data goes to standard output, messages and progress to standard error; the exit status is 0 only on success.
 
 mod extract;
+mod failures;
 mod files;
+mod index;
 mod inspect;
 mod link;
 mod listing;
@@ -30,6 +32,9 @@ struct Cli {
 enum Command {
     Inspect(inspect::Inspect),
     Link(link::Link),
+    Index(index::Index),
+    Depends(index::Depends),
+    Resolve(index::Resolve),
     Load(load::Load),
     Mount(mount::Mount),
 }
@@ -38,6 +43,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Inspect(inspect) => inspect.run(),
         Command::Link(link) => link.run(),
+        Command::Index(index) => index.run(),
+        Command::Depends(depends) => depends.run(),
+        Command::Resolve(resolve) => resolve.run(),
         Command::Load(load) => load.run(),
         Command::Mount(mount) => mount.run(),
     };
@@ -48,7 +56,7 @@ fn main() -> ExitCode {
         // What went wrong was the result, and has been printed.
         Err(error) if error.is::<output::Reported>() => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("rumpload: {error:#}");
+            output::complain(&error);
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,7 @@
 //! `rumpload mount`: the whole story in this process, from an empty server to the bytes of a file.
 
 use crate::extract::extract;
+use crate::failures::Failures;
 use crate::listing::{Form, attributes, list, mount_status, path_from};
 use crate::load::modstat;
 use crate::mounts::{Mounted, Mounts};
@@ -59,7 +60,8 @@ impl Mount {
     pub fn run(&self) -> Result<()> {
         let mut mounted = self.mounts.mount()?;
         let mut output = output();
-        let outcome = self.show(&mut mounted, &mut output);
+        let mut failures = Failures::default();
+        let outcome = self.show(&mut mounted, &mut failures, &mut output);
         // What was read before an error is data all the same.
         output.flush()?;
         outcome?;
@@ -69,10 +71,10 @@ impl Mount {
                 eprintln!("{stage}: {:.3} ms", time.as_secs_f64() * 1e3);
             }
         }
-        Ok(())
+        failures.outcome()
     }
 
-    fn show(&self, mounted: &mut Mounted, output: &mut Output) -> Result<()> {
+    fn show(&self, mounted: &mut Mounted, failures: &mut Failures, output: &mut Output) -> Result<()> {
         let base = mounted.base;
         let kernel = mounted.server.kernel.clone();
         let form = match (self.json, self.long) {
@@ -81,7 +83,7 @@ impl Mount {
             (false, false) => Form::Short,
         };
         for path in &self.ls {
-            list(&kernel, &path_from(base, path), form, output)?;
+            list(&kernel, &path_from(base, path), form, failures, output)?;
         }
         for path in &self.attributes {
             attributes(&kernel, &path_from(base, path), output)?;
@@ -90,17 +92,17 @@ impl Mount {
             walk::read(&kernel, &path_from(base, path), |piece| Ok(output.write_all(piece)?))?;
         }
         for pair in self.extract.chunks_exact(2) {
-            extract(&kernel, &path_from(base, &pair[0].to_string_lossy()), &pair[1])?;
+            extract(&kernel, &path_from(base, &pair[0].to_string_lossy()), &pair[1], failures)?;
         }
         if self.walk {
             let start = Instant::now();
-            walk::hashes(&kernel, base, output)?;
+            walk::hashes(&kernel, base, failures, output)?;
             mounted.times.push(("walk".into(), start.elapsed()));
         }
         if self.read_all {
             for _ in 0..self.repeat {
                 let start = Instant::now();
-                let (files, bytes) = walk::read_all(&kernel, base)?;
+                let (files, bytes) = walk::read_all(&kernel, base, failures)?;
                 mounted.times.push((format!("read {files} files, {bytes} bytes"), start.elapsed()));
             }
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::fmt;
-use std::io::{BufWriter, ErrorKind, Stdout, Write, stdout};
+use std::io::{BufWriter, ErrorKind, Stdout, Write, stderr, stdout};
 
 /// Buffered standard output.
 pub type Output = BufWriter<Stdout>;
@@ -27,6 +27,11 @@ impl std::error::Error for Reported {}
 /// Whether `error` comes from a reader of our output that went away.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|io| io.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Tells of an error, with what led to it, on standard error. Where nobody reads that, there is nobody to tell.
+pub fn complain(error: &anyhow::Error) {
+    let _ = writeln!(stderr(), "rumpload: {error:#}");
 }
 
 /// Writes `value` as one line of JSON.

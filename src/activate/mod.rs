@@ -4,7 +4,11 @@
 //! from any depth and makes the outermost entry return; nothing on it is dropped, which is why whatever must be freed belongs
 //! to the instance before module code is called.
 
+mod backtrace;
 mod switch;
+
+pub use backtrace::StackPoint;
+pub(crate) use backtrace::{Stack, follows_call};
 
 use crate::address::{RunAddr, align_up};
 use crate::resource::{Clock, HostError, Memory, Placement, Protection, Request, Reservation, Segment};

@@ -1,6 +1,6 @@
 //! What differs between machines, as data: one file per machine, all of them compiled and tested on every host.
 //!
-//! A machine gives a table from relocation number to [`Kind`], and the stubs that carry a call to an address out of
+//! A machine gives a table from relocation number to `Kind`, and the stubs that carry a call to an address out of
 //! reach. How a kind turns into bytes is in `relocate`.
 
 mod aarch64;

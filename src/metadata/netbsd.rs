@@ -81,9 +81,9 @@ impl<'a> Modinfo<'a> {
         Ok(Self {
             version: order.u32(bytes, 0),
             class: order.u32(bytes, fields.class as usize),
-            name: text(image, name, place(fields.name), "name")?,
+            name: text(image, name, || place(fields.name), "name")?,
             required: match required {
-                Some(spot) => Some(text(image, spot, place(fields.required), "required")?),
+                Some(spot) => Some(text(image, spot, || place(fields.required), "required")?),
                 None => None,
             },
             modcmd,
@@ -156,8 +156,8 @@ fn target(image: &Image<'_>, symbol: SymbolIndex, addend: i64) -> Option<Spot> {
 }
 
 /// The text at `spot`, which has to end within its section.
-fn text<'a>(image: &Image<'a>, spot: Spot, place: Place, what: &'static str) -> Result<&'a str, LinkError> {
-    let broken = || LinkError::malformed(place.clone(), Problem::String(what));
+fn text<'a>(image: &Image<'a>, spot: Spot, place: impl Fn() -> Place, what: &'static str) -> Result<&'a str, LinkError> {
+    let broken = || LinkError::malformed(place(), Problem::String(what));
     let section = image.section(spot.0).ok_or_else(broken)?;
     let bytes = section.data().get(spot.1 as usize..).ok_or_else(broken)?;
     let text = CStr::from_bytes_until_nul(bytes).map_err(|_| broken())?;

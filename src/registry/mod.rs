@@ -4,6 +4,7 @@
 //! nothing is locked while module code or the host runs.
 
 mod builtin;
+mod calls;
 mod error;
 mod export;
 mod loading;

@@ -52,5 +52,7 @@ def run(kernel, root, modules, work, *, record):
         print(f"{name}: {count} instructions, {change:+.1%}")
         if change > TOLERANCE:
             worse.append(name)
+        elif change < -TOLERANCE:
+            print(f"  less than {BASELINE.name} says by more than {TOLERANCE:.0%}: record it with --bench --record")
     if worse:
         raise machine.Failure(f"more than {TOLERANCE:.0%} above {BASELINE.name}: {', '.join(worse)}")

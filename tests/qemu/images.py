@@ -29,21 +29,28 @@ def cargo(*arguments, directory):
 
 def build(output, *, kernel16=False, conformance=False):
     """Builds all domains and the root image that holds them; returns a copy of it below `output`."""
+    # A directory for each choice of features: cargo keeps one result of each package only.
+    variant = f"{'sel4-16' if kernel16 else 'sel4-5'}{'-conformance' if conformance else ''}"
+    common = ["build", "--quiet", "--release", "--target-dir", str(WORKSPACE / "target" / variant)]
     features = ["--features", "sel4-16"] if kernel16 else []
-    for package in ["sel4-host", "sel4-rump", "sel4-client", *(["sel4-conformance"] if conformance else [])]:
-        cargo("build", "--quiet", "--release", "-p", package, *features, directory=WORKSPACE)
-    wanted = [*(["sel4-16"] if kernel16 else []), *(["conformance"] if conformance else [])]
-    features = ["--features", ",".join(wanted)] if wanted else []
-    cargo("build", "--quiet", "--release", "-p", "sel4-root", *features, directory=WORKSPACE)
+    for package in ["sel4-host", "sel4-conformance" if conformance else "sel4-rump", "sel4-client"]:
+        cargo(*common, "-p", package, *features, directory=WORKSPACE)
+    features += ["--features", "conformance"] if conformance else []
+    cargo(*common, "-p", "sel4-root", *features, directory=WORKSPACE)
     output.mkdir(parents=True, exist_ok=True)
-    image = output / f"root{'-16' if kernel16 else ''}{'-conformance' if conformance else ''}"
-    shutil.copy(WORKSPACE / "target" / TARGET / "release/root", image)
+    image = output / f"root-{variant}"
+    shutil.copy(directory(variant) / "root", image)
     return image
 
 
-def segments(name):
-    """Bytes of text (with constants) and of data of a domain's image."""
-    file = WORKSPACE / "target" / TARGET / "release" / name
+def directory(variant):
+    """Where the images of a variant are."""
+    return WORKSPACE / "target" / variant / TARGET / "release"
+
+
+def segments(root, name):
+    """Bytes of text (with constants) and of data of a domain's image beside the image `root`."""
+    file = directory(root.name.removeprefix("root-")) / name
     done = subprocess.run(["size", "-A", file], stdout=subprocess.PIPE, text=True, check=True)
     sizes = {line.split()[0]: int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith(".")}
     return sizes.get(".text", 0), sizes.get(".data", 0) + sizes.get(".bss", 0)

@@ -80,12 +80,12 @@ def files(setup):
     expect([line for line in lines if line.startswith("file ")], hashes() * 2, log)
     if data(lines) != TREE["large"]:
         raise machine.Failure("the bytes of a file differ", log)
-    print(footprint(lines, log))
+    print(footprint(setup.root, lines, log))
 
 
-def footprint(lines, log):
+def footprint(root, lines, log):
     """What the domain with the library takes."""
-    text, variables = images.segments("rump")
+    text, variables = images.segments(root, "rump")
     status = [line for line in lines if line.startswith("modules ")][-1]
     memory = [line.removeprefix("rump: ") for line in log.splitlines() if "module memory" in line][-1]
     return f"footprint: rump domain text {text}, data {variables} bytes; heap {status.split()[-1]} at most; {memory}"

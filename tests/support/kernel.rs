@@ -1,4 +1,5 @@
 //! A NetBSD kernel in this process with the sample modules at its module path, and images for it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use super::support::{ManualClock, Recorder};
 use rumpload::resource::{Block, Host, HostError, HostErrorKind};
@@ -70,16 +71,21 @@ pub fn modules(target: &Target) -> PathBuf {
     if let Some((_, directory)) = built.iter().find(|(name, _)| *name == target.name) {
         return directory.clone();
     }
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", target.name, std::process::id()));
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(target.name);
     rumpload_test_modules::build(target, &directory).unwrap_or_else(|error| panic!("{error}"));
     built.push((target.name, directory.clone()));
     directory
 }
 
 impl Server {
-    /// A kernel of NetBSD 7.99.34.
+    /// A kernel of NetBSD 7.99.34 for this machine.
     pub fn new() -> Self {
-        Self::of(Abi::netbsd_7_99_34_amd64(), &Target::NETBSD_7_99_34_AMD64, |_| {})
+        Self::of(Abi::native().expect("a table"), &Target::native().expect("a target"), |_| {})
+    }
+
+    /// A kernel of NetBSD 10.
+    pub fn netbsd_10() -> Self {
+        Self::of(Abi::netbsd_10_amd64(), &Target::NETBSD_10_AMD64, |_| {})
     }
 
     /// A kernel with `abi`'s layouts and modules built for `target`.
@@ -93,7 +99,7 @@ impl Server {
             clock: clock.clone(),
             entropy: Arc::new(rumpload_hosted::SystemEntropy),
         };
-        let mut config = Config::netbsd(abi.version(), Machine::X86_64);
+        let mut config = Config::netbsd(abi.version(), Machine::native().expect("a machine"));
         change(&mut config);
         let kernel = Kernel::boot(Boot::new(config, abi), host).expect("booted");
         kernel.instance().map_modules("").expect("mapped");

@@ -36,7 +36,7 @@ pub struct Event {
     pub argument: usize,
 }
 
-type Behaviour = Arc<dyn Fn(&Probe, Event) -> i32 + Send + Sync>;
+type Behaviour = Box<dyn Fn(&Probe, Event) -> i32 + Send + Sync>;
 
 /// What exported functions find through the context word.
 #[derive(Default)]
@@ -48,9 +48,11 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The instance; it must still be there.
-    pub fn instance(&self) -> Arc<Instance> {
-        self.instance.lock().unwrap().as_ref().and_then(std::sync::Weak::upgrade).expect("the instance lives")
+    /// The instance. Nothing is counted, so that frames which are abandoned leave nothing behind.
+    pub fn instance(&self) -> &Instance {
+        let instance = self.instance.lock().unwrap().as_ref().map(std::sync::Weak::as_ptr).expect("set when it was made");
+        // SAFETY: `World` owns the instance, and this is called from inside of it.
+        unsafe { &*instance }
     }
 }
 
@@ -64,9 +66,10 @@ extern "C" fn note(command: i32, argument: usize, number: u32) -> i32 {
     let probe = probe();
     let event = Event { number, command, argument };
     probe.events.lock().unwrap().push(event);
-    let behaviour = probe.behaviours.lock().unwrap().get(&number).cloned();
+    let behaviour = probe.behaviours.lock().unwrap().get(&number).map(|behaviour| &raw const **behaviour);
     match behaviour {
-        Some(behaviour) => behaviour(probe, event),
+        // SAFETY: no test replaces a behaviour while it runs, and the probe outlives the instance.
+        Some(behaviour) => unsafe { (*behaviour)(probe, event) },
         None if command == AUTOUNLOAD => 25,
         None => 0,
     }
@@ -163,11 +166,14 @@ pub struct World {
     probe: Arc<Probe>,
 }
 
+/// NetBSD's name for the machine that tests run on.
+pub const PORT: &str = if cfg!(target_arch = "x86") { "i386" } else { "amd64" };
+
 /// Directory of the store that the module path is mapped to.
 pub const MODULES: &str = "modules";
 
 impl World {
-    /// A server whose kernel is `version` on amd64.
+    /// A server whose kernel is `version` on this machine.
     pub fn new(version: u32) -> Self {
         Self::with(version, |_| {})
     }
@@ -184,7 +190,7 @@ impl World {
             clock: clock.clone(),
             entropy: Arc::new(rumpload_hosted::SystemEntropy),
         };
-        let mut config = Config::netbsd(version, Machine::X86_64);
+        let mut config = Config::netbsd(version, Machine::native().expect("a machine"));
         config.hooks = Hooks { properties: keep_properties, ..Hooks::default() };
         change(&mut config);
         let instance = Arc::new(Instance::new(config, host).expect("an instance"));
@@ -209,7 +215,7 @@ impl World {
 
     /// Puts the module of a record under its own name.
     pub fn add(&self, record: &elf::Record<'_>) {
-        self.put(record.name, record.bytes(elf::Machine::Amd64));
+        self.put(record.name, record.bytes(elf::Machine::NATIVE));
     }
 
     /// Puts a module that answers 0, requiring `required`.
@@ -241,7 +247,7 @@ impl World {
 
     /// What happens when module `number` gets a command.
     pub fn when(&self, number: u32, behaviour: impl Fn(&Probe, Event) -> i32 + Send + Sync + 'static) {
-        self.probe.behaviours.lock().unwrap().insert(number, Arc::new(behaviour));
+        self.probe.behaviours.lock().unwrap().insert(number, Box::new(behaviour));
     }
 
     /// The commands that module `number` got.

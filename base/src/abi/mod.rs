@@ -129,6 +129,11 @@ impl Abi {
         self.version
     }
 
+    /// Whether calls have the parameters of NetBSD 10, and operations keep or give up locks as there.
+    pub(crate) fn is_10(&self) -> bool {
+        self.version >= 999_000_000
+    }
+
     /// Bytes of a pointer.
     #[must_use]
     pub fn pointer(&self) -> usize {

@@ -454,7 +454,7 @@ pub(super) static TABLE: Abi = Abi {
     vnodeopv_desc: VnodeopvDesc { size: 16, opv_desc_vector_p: F(0,8), opv_desc_ops: F(8,8), },
     vnodeopv_entry_desc: VnodeopvEntryDesc { size: 16, opve_op: F(0,8), opve_impl: F(8,8), },
     vop_abortop_args: VopAbortopArgs { size: 24, a_desc: F(0,8), a_dvp: F(8,8), a_cnp: F(16,8), },
-    vop_access_args: VopAccessArgs { size: 32, a_desc: F(0,8), a_vp: F(8,8), a_mode: N, a_cred: F(24,8), a_accmode: F(16,4), },
+    vop_access_args: VopAccessArgs { size: 32, a_desc: F(0,8), a_vp: F(8,8), a_mode: F(16,4), a_cred: F(24,8), },
     vop_accessx_args: VopAccessxArgs { size: 32, a_desc: F(0,8), a_vp: F(8,8), a_accmode: F(16,4), a_cred: F(24,8), },
     vop_aclcheck_args: VopAclcheckArgs { size: 40, a_desc: F(0,8), a_vp: F(8,8), a_type: F(16,4), a_aclp: F(24,8),
     a_cred: F(32,8), },

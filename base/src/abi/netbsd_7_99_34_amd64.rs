@@ -467,7 +467,7 @@ pub(super) static TABLE: Abi = Abi {
     vnodeopv_desc: VnodeopvDesc { size: 16, opv_desc_vector_p: F(0,8), opv_desc_ops: F(8,8), },
     vnodeopv_entry_desc: VnodeopvEntryDesc { size: 16, opve_op: F(0,8), opve_impl: F(8,8), },
     vop_abortop_args: VopAbortopArgs { size: 24, a_desc: F(0,8), a_dvp: F(8,8), a_cnp: F(16,8), },
-    vop_access_args: VopAccessArgs { size: 32, a_desc: F(0,8), a_vp: F(8,8), a_mode: F(16,4), a_cred: F(24,8), a_accmode: N, },
+    vop_access_args: VopAccessArgs { size: 32, a_desc: F(0,8), a_vp: F(8,8), a_mode: F(16,4), a_cred: F(24,8), },
     vop_accessx_args: VopAccessxArgs { size: 0, a_desc: N, a_vp: N, a_accmode: N, a_cred: N, },
     vop_aclcheck_args: VopAclcheckArgs { size: 0, a_desc: N, a_vp: N, a_type: N, a_aclp: N, a_cred: N, },
     vop_advlock_args: VopAdvlockArgs { size: 48, a_desc: F(0,8), a_vp: F(8,8), a_id: F(16,8), a_op: F(24,4), a_fl: F(32,8),

@@ -463,7 +463,7 @@ pub(super) static TABLE: Abi = Abi {
     vnodeopv_desc: VnodeopvDesc { size: 8, opv_desc_vector_p: F(0,4), opv_desc_ops: F(4,4), },
     vnodeopv_entry_desc: VnodeopvEntryDesc { size: 8, opve_op: F(0,4), opve_impl: F(4,4), },
     vop_abortop_args: VopAbortopArgs { size: 12, a_desc: F(0,4), a_dvp: F(4,4), a_cnp: F(8,4), },
-    vop_access_args: VopAccessArgs { size: 16, a_desc: F(0,4), a_vp: F(4,4), a_mode: F(8,4), a_cred: F(12,4), a_accmode: N, },
+    vop_access_args: VopAccessArgs { size: 16, a_desc: F(0,4), a_vp: F(4,4), a_mode: F(8,4), a_cred: F(12,4), },
     vop_accessx_args: VopAccessxArgs { size: 0, a_desc: N, a_vp: N, a_accmode: N, a_cred: N, },
     vop_aclcheck_args: VopAclcheckArgs { size: 0, a_desc: N, a_vp: N, a_type: N, a_aclp: N, a_cred: N, },
     vop_advlock_args: VopAdvlockArgs { size: 24, a_desc: F(0,4), a_vp: F(4,4), a_id: F(8,4), a_op: F(12,4), a_fl: F(16,4),

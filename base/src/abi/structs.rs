@@ -305,7 +305,7 @@ layouts! {
     VnodeopvDesc vnodeopv_desc { opv_desc_vector_p, opv_desc_ops, }
     VnodeopvEntryDesc vnodeopv_entry_desc { opve_op, opve_impl, }
     VopAbortopArgs vop_abortop_args { a_desc, a_dvp, a_cnp, }
-    VopAccessArgs vop_access_args { a_desc, a_vp, a_mode, a_cred, a_accmode, }
+    VopAccessArgs vop_access_args { a_desc, a_vp, a_mode, a_cred, }
     VopAccessxArgs vop_accessx_args { a_desc, a_vp, a_accmode, a_cred, }
     VopAclcheckArgs vop_aclcheck_args { a_desc, a_vp, a_type, a_aclp, a_cred, }
     VopAdvlockArgs vop_advlock_args { a_desc, a_vp, a_id, a_op, a_fl, a_flags, }

@@ -49,7 +49,7 @@ impl VaList {
 }
 
 /// `variadic!(name => target)`: a C function of any arguments that calls `target` with the address of a [`VaList`] which
-/// starts at the first of them, fixed ones included.
+/// starts at the first of them, fixed ones included, and its own frame pointer.
 macro_rules! variadic {
     ($name:ident => $target:path) => {
         /// Entry with C's variadic convention; gathers its arguments into a list.
@@ -66,7 +66,8 @@ macro_rules! variadic {
                 "mov [ebp-4], eax",
                 "lea eax, [ebp-4]",
                 "and esp, -16",
-                "sub esp, 12",
+                "sub esp, 8",
+                "push ebp",
                 "push eax",
                 "call {target}",
                 "leave",
@@ -85,7 +86,7 @@ pub(crate) use variadic;
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn trap_entry() {
     naked_asm!(
-        "push ebp", "mov ebp, esp", "and esp, -16", "sub esp, 12", "push eax", "call {target}", "ud2",
+        "push ebp", "mov ebp, esp", "and esp, -16", "sub esp, 8", "push ebp", "push eax", "call {target}", "ud2",
         target = sym crate::trap::called,
     )
 }

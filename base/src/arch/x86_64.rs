@@ -57,7 +57,7 @@ impl VaList {
 }
 
 /// `variadic!(name => target)`: a C function of any arguments that calls `target` with the address of a [`VaList`] which
-/// starts at the first of them, fixed ones included.
+/// starts at the first of them, fixed ones included, and its own frame pointer.
 macro_rules! variadic {
     ($name:ident => $target:path) => {
         /// Entry with C's variadic convention; gathers its arguments into a list.
@@ -85,6 +85,7 @@ macro_rules! variadic {
                 "lea rax, [rbp-56]",
                 "mov [rbp-64], rax",
                 "lea rdi, [rbp-80]",
+                "mov rsi, rbp",
                 "call {target}",
                 "leave",
                 "ret",
@@ -101,7 +102,10 @@ pub(crate) use variadic;
 /// Only to be reached through a stub that loads the index.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn trap_entry() {
-    naked_asm!("push rbp", "mov rbp, rsp", "and rsp, -16", "mov edi, r11d", "call {target}", "ud2", target = sym crate::trap::called)
+    naked_asm!(
+        "push rbp", "mov rbp, rsp", "and rsp, -16", "mov edi, r11d", "mov rsi, rbp", "call {target}", "ud2",
+        target = sym crate::trap::called,
+    )
 }
 
 /// Entry of every traced export; r11d holds its index. Goes on to the real function with all argument registers as they were.

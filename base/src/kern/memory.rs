@@ -1,35 +1,22 @@
 //! Memory that module code holds.
 //!
-//! Every block has a header and hangs on a list of its kernel, so that a kernel whose modules forgot a block, or were ended
-//! in the middle, gives everything back when it is dropped. Blocks are aligned to 16 bytes.
+//! All of it belongs to a kernel, so that one whose modules forgot a block, or were ended in the middle, gives everything back
+//! when it is dropped. Blocks are aligned to 16 bytes.
 
+use super::heap::Heap;
 use super::panic::panic_message;
 use crate::export::{Export, function};
 use crate::kernel::kernel;
-use alloc::alloc::{Layout, alloc as allocate, alloc_zeroed, dealloc};
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::ptr;
 
-const LIVE: usize = 0x6b6d_656d;
-const FREED: usize = 0x6672_6565;
 const M_ZERO: i32 = crate::abi::constants::M_ZERO;
 const M_NOWAIT: i32 = crate::abi::constants::M_NOWAIT;
 const M_CANFAIL: i32 = crate::abi::constants::M_CANFAIL;
 const KM_NOSLEEP: u32 = crate::abi::constants::KM_NOSLEEP as u32;
 
-#[repr(C, align(16))]
-struct Block {
-    previous: *mut Block,
-    next: *mut Block,
-    size: usize,
-    mark: usize,
-}
-
-impl Block {
-    fn layout(size: usize) -> Option<Layout> {
-        Layout::from_size_align(size.checked_add(size_of::<Self>())?, align_of::<Self>()).ok()
-    }
-}
+/// Bytes that may be held unless the server says otherwise: a module gone wild is not to take the host's memory.
+const LIMIT: usize = 512 << 20;
 
 /// What modules and the base kernel on their behalf hold at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,15 +27,16 @@ pub struct Usage {
     pub bytes: usize,
 }
 
-/// All blocks of a kernel.
+/// All blocks of a kernel, and how many there are.
 pub(crate) struct State {
-    first: Cell<*mut Block>,
+    heap: RefCell<Heap>,
     usage: Cell<Usage>,
+    limit: Cell<usize>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { first: Cell::new(ptr::null_mut()), usage: Cell::new(Usage::default()) }
+        Self { heap: RefCell::default(), usage: Cell::default(), limit: Cell::new(LIMIT) }
     }
 }
 
@@ -58,77 +46,31 @@ impl State {
         self.usage.get()
     }
 
+    /// Sets how many bytes may be held.
+    pub(crate) fn set_limit(&self, bytes: usize) {
+        self.limit.set(bytes);
+    }
+
     fn alloc(&self, size: usize, zero: bool) -> *mut u8 {
-        let Some(layout) = Block::layout(size) else { return ptr::null_mut() };
-        // SAFETY: the layout holds a header at least, so it is not empty.
-        let block = unsafe { if zero { alloc_zeroed(layout) } else { allocate(layout) } }.cast::<Block>();
-        if block.is_null() {
+        if size > self.limit.get().saturating_sub(self.usage.get().bytes) {
             return ptr::null_mut();
         }
-        let next = self.first.get();
-        // SAFETY: fresh memory of the header's size and alignment; `next` is null or a live block of this list.
-        unsafe {
-            block.write(Block { previous: ptr::null_mut(), next, size, mark: LIVE });
-            if !next.is_null() {
-                (*next).previous = block;
-            }
-        }
-        self.first.set(block);
-        let usage = self.usage.get();
-        self.usage.set(Usage { blocks: usage.blocks + 1, bytes: usage.bytes + size });
-        // SAFETY: the header lies in front of `size` bytes of the same allocation.
-        unsafe { block.add(1).cast() }
-    }
-
-    /// # Safety
-    /// `pointer` must come from `alloc` of this state; it is checked as far as that is possible.
-    unsafe fn free(&self, pointer: *mut u8) -> Result<(), &'static str> {
-        // SAFETY: a block's header lies in front of it; for any other pointer the mark is very likely not there.
-        unsafe {
-            let block = pointer.cast::<Block>().sub(1);
-            if !block.is_aligned() {
-                return Err("it is not the address of an allocation");
-            }
-            match (*block).mark {
-                LIVE => {}
-                FREED => return Err("it was freed before"),
-                _ => return Err("it is not the address of an allocation"),
-            }
-            self.unlink(block);
-        }
-        Ok(())
-    }
-
-    /// # Safety
-    /// `block` must be live on this list.
-    unsafe fn unlink(&self, block: *mut Block) {
-        // SAFETY: the block and its neighbours are live, and the layout is the one it was made with.
-        unsafe {
-            let Block { previous, next, size, .. } = block.read();
-            if previous.is_null() {
-                self.first.set(next);
-            } else {
-                (*previous).next = next;
-            }
-            if !next.is_null() {
-                (*next).previous = previous;
-            }
+        let block = self.heap.borrow_mut().alloc(size, zero);
+        if !block.is_null() {
             let usage = self.usage.get();
-            self.usage.set(Usage { blocks: usage.blocks - 1, bytes: usage.bytes - size });
-            (*block).mark = FREED;
-            if let Some(layout) = Block::layout(size) {
-                dealloc(block.cast(), layout);
-            }
+            self.usage.set(Usage { blocks: usage.blocks + 1, bytes: usage.bytes + size });
         }
+        block
     }
-}
 
-impl Drop for State {
-    fn drop(&mut self) {
-        while !self.first.get().is_null() {
-            // SAFETY: the first block of the list is live.
-            unsafe { self.unlink(self.first.get()) };
-        }
+    /// # Safety
+    /// Nothing may use the block afterwards.
+    unsafe fn free(&self, pointer: *mut u8) -> Result<(), &'static str> {
+        // SAFETY: as the caller says.
+        let size = unsafe { self.heap.borrow_mut().free(pointer) }?;
+        let usage = self.usage.get();
+        self.usage.set(Usage { blocks: usage.blocks - 1, bytes: usage.bytes - size });
+        Ok(())
     }
 }
 
@@ -160,25 +102,22 @@ pub(crate) unsafe fn free(pointer: *mut u8) {
     }
 }
 
-/// The size a block was asked for with.
-///
-/// # Safety
-/// `pointer` must be a live block.
-pub(crate) unsafe fn size_of_block(pointer: *const u8) -> usize {
-    // SAFETY: a block's header lies in front of it.
-    unsafe { (*pointer.cast::<Block>().sub(1)).size }
-}
-
-/// Changes the size of a block, keeping what fits; null, with the old block untouched, without memory.
+/// Changes the size of a block, keeping what fits; null, with the old block untouched, without memory. A pointer that is no
+/// block ends the instance.
 ///
 /// # Safety
 /// As [`free`] for the old block, unless null is returned.
 pub(crate) unsafe fn realloc(pointer: *mut u8, size: usize, zero: bool) -> *mut u8 {
+    if pointer.is_null() {
+        return alloc(size, zero);
+    }
+    let old = kernel().kern.memory.heap.borrow().size(pointer);
+    let old = old.unwrap_or_else(|what| super::panic::panic_format(format_args!("realloc of {pointer:p}: {what}")));
     let new = alloc(size, zero);
-    if !new.is_null() && !pointer.is_null() {
+    if !new.is_null() {
         // SAFETY: both are live blocks of at least the bytes copied.
         unsafe {
-            ptr::copy_nonoverlapping(pointer, new, size_of_block(pointer).min(size));
+            ptr::copy_nonoverlapping(pointer, new, old.min(size));
             free(pointer);
         }
     }
@@ -259,7 +198,7 @@ mod tests {
     fn what_is_no_block_is_refused() {
         let state = State::default();
         let words = [0usize; 16];
-        // SAFETY: the words in front of the pointer are readable.
+        // SAFETY: looked up, not touched.
         assert!(unsafe { state.free(words.as_ptr().add(8).cast_mut().cast()) }.is_err());
         assert!(state.alloc(usize::MAX - 8, false).is_null());
     }

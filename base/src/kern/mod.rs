@@ -16,6 +16,7 @@ pub(crate) mod division;
 pub(crate) mod errno;
 pub(crate) mod format;
 pub(crate) mod hash;
+mod heap;
 pub(crate) mod kauth;
 pub(crate) mod later;
 pub(crate) mod lock;

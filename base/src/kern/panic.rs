@@ -5,20 +5,45 @@ use crate::arch::{VaList, variadic};
 use crate::export::{Export, data, function};
 use crate::kernel::{Kernel, kernel};
 use core::fmt::{self, Write};
+use rumpload::StackPoint;
+use rumpload::address::RunAddr;
 
 /// Words of the stack protector's canary; the first is the one that module code compares.
 const GUARD_WORDS: usize = 8;
+
+/// Calls shown of a backtrace.
+const CALLS: usize = 16;
 
 /// Ends the instance with `reason`: nothing of the current call returns.
 ///
 /// Frames between here and the entry are abandoned: they must hold nothing that only `Drop` would free.
 pub(crate) fn panic_message(reason: &str) -> ! {
+    panic_from(reason, None)
+}
+
+/// As [`panic_message`], for entries that module code called: `frame` is the entry's frame pointer. The reason that callers of
+/// the instance get names the calls of module code that led here, and so does the console.
+pub(crate) fn panic_from(reason: &str, frame: Option<usize>) -> ! {
     let instance = kernel().instance();
     let mut line = Line::new();
     let _ = write!(line, "panic: {reason}");
     console_line(line.as_str());
+    let mut calls = [RunAddr::new(0); CALLS];
+    // Frames that may hold calls lie above this one.
+    let here = frame.unwrap_or((&raw const calls).addr() + size_of_val(&calls));
+    let count = instance.backtrace(StackPoint { stack: here, frame }, &mut calls);
+    let mut whole = Line::new();
+    let _ = whole.write_str(reason);
+    if count > 0 {
+        let mut trace = Line::new();
+        let _ = instance.describe_calls(&calls[..count], " < ", &mut trace);
+        let mut line = Line::new();
+        let _ = write!(line, "called from {}", trace.as_str());
+        console_line(line.as_str());
+        let _ = write!(whole, " (called from {})", trace.as_str());
+    }
     // SAFETY: exports run only inside the instance, and every frame of the base keeps to the rule above.
-    unsafe { instance.end(reason) }
+    unsafe { instance.end(whole.as_str()) }
 }
 
 /// As [`panic_message`] with formatted text, cut off at the length of a line.
@@ -28,7 +53,7 @@ pub(crate) fn panic_format(reason: fmt::Arguments<'_>) -> ! {
     panic_message(line.as_str())
 }
 
-unsafe extern "C" fn panic_list(arguments: *mut VaList) -> ! {
+unsafe extern "C" fn panic_list(arguments: *mut VaList, frame: usize) -> ! {
     let mut line = Line::new();
     // SAFETY: the entry made the list; its first argument is the format.
     unsafe {
@@ -36,7 +61,7 @@ unsafe extern "C" fn panic_list(arguments: *mut VaList) -> ! {
         let format = arguments.pointer::<u8>();
         format_into(&mut line, format, arguments);
     }
-    panic_message(line.as_str().trim_end())
+    panic_from(line.as_str().trim_end(), Some(frame))
 }
 
 unsafe extern "C" fn vpanic(format: *const u8, list: *mut u8) -> ! {

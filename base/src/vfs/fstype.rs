@@ -3,6 +3,8 @@
 use super::object::{FsOperations, Mount, Statvfs, Vnode};
 use super::operation;
 use super::text;
+use crate::abi::Abi;
+use crate::abi::constants::LK_EXCLUSIVE;
 use crate::export::{Export, function};
 use crate::kern::errno::{EBUSY, EEXIST, EOPNOTSUPP, ESRCH};
 use crate::kernel::kernel;
@@ -124,7 +126,12 @@ pub(crate) unsafe extern "C" fn unmount(mp: Mount, flags: i32) -> i32 {
     vfs_call!(mp.operations(), vfs_unmount, EOPNOTSUPP, (mp => Mount, flags => i32))
 }
 
+/// The root of a mount, referenced and locked.
 pub(crate) unsafe extern "C" fn root(mp: Mount, result: *mut Vnode) -> i32 {
+    if kernel().abi.is_10() {
+        // SAFETY: the caller's contract is that of the call.
+        return unsafe { later::root(mp, LK_EXCLUSIVE, result) };
+    }
     vfs_call!(mp.operations(), vfs_root, EOPNOTSUPP, (mp => Mount, result => *mut Vnode))
 }
 
@@ -153,6 +160,24 @@ unsafe extern "C" fn vget(mp: Mount, number: u64, result: *mut Vnode) -> i32 {
     vfs_call!(mp.operations(), vfs_vget, EOPNOTSUPP, (mp => Mount, number => u64, result => *mut Vnode))
 }
 
+/// The calls that got a lock type.
+mod later {
+    use super::*;
+
+    pub(super) unsafe extern "C" fn root(mp: Mount, lock: i32, result: *mut Vnode) -> i32 {
+        vfs_call!(mp.operations(), vfs_root, EOPNOTSUPP, (mp => Mount, lock => i32, result => *mut Vnode))
+    }
+
+    pub(super) unsafe extern "C" fn fhtovp(mp: Mount, handle: *mut u8, lock: i32, result: *mut Vnode) -> i32 {
+        vfs_call!(mp.operations(), vfs_fhtovp, EOPNOTSUPP,
+            (mp => Mount, handle => *mut u8, lock => i32, result => *mut Vnode))
+    }
+
+    pub(super) unsafe extern "C" fn vget(mp: Mount, number: u64, lock: i32, result: *mut Vnode) -> i32 {
+        vfs_call!(mp.operations(), vfs_vget, EOPNOTSUPP, (mp => Mount, number => u64, lock => i32, result => *mut Vnode))
+    }
+}
+
 unsafe extern "C" fn extattrctl(mp: Mount, command: i32, vp: Vnode, space: i32, name: *const u8) -> i32 {
     vfs_call!(mp.operations(), vfs_extattrctl, EOPNOTSUPP,
         (mp => Mount, command => i32, vp => Vnode, space => i32, name => *const u8))
@@ -175,7 +200,18 @@ unsafe extern "C" fn vfs_stdextattrctl(_mp: Mount, _command: i32, vp: Vnode, _sp
     EOPNOTSUPP
 }
 
-pub(crate) const EXPORTS: &[Export] = &[
+/// Adds the functions with the parameters of the version.
+pub(super) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
+    out.extend_from_slice(EXPORTS);
+    out.extend_from_slice(if abi.is_10() { LATER } else { EARLIER });
+}
+
+const EARLIER: &[Export] = &[function!("VFS_ROOT", root), function!("VFS_FHTOVP", fhtovp), function!("VFS_VGET", vget)];
+
+const LATER: &[Export] =
+    &[function!("VFS_ROOT", later::root), function!("VFS_FHTOVP", later::fhtovp), function!("VFS_VGET", later::vget)];
+
+const EXPORTS: &[Export] = &[
     function!("vfs_attach", vfs_attach),
     function!("vfs_detach", vfs_detach),
     function!("vfs_getopsbyname", vfs_getopsbyname),
@@ -183,13 +219,10 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("VFS_MOUNT", mount),
     function!("VFS_START", start),
     function!("VFS_UNMOUNT", unmount),
-    function!("VFS_ROOT", root),
     function!("VFS_STATVFS", statvfs),
     function!("VFS_SYNC", sync),
     function!("VFS_QUOTACTL", quotactl),
-    function!("VFS_FHTOVP", fhtovp),
     function!("VFS_VPTOFH", vptofh),
-    function!("VFS_VGET", vget),
     function!("VFS_EXTATTRCTL", extattrctl),
     function!("VFS_SNAPSHOT", snapshot),
     function!("VFS_SUSPENDCTL", suspendctl),

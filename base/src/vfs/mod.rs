@@ -83,17 +83,14 @@ impl State {
 pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     for table in [
         fifo::EXPORTS,
-        fstype::EXPORTS,
         kernel_map::EXPORTS,
         lookup::EXPORTS,
-        mount::EXPORTS,
         namecache::EXPORTS,
         pager::EXPORTS,
         reclaim::EXPORTS,
         transaction::EXPORTS,
         transfer::EXPORTS,
         ubc::EXPORTS,
-        vcache::EXPORTS,
         vn::EXPORTS,
         vnode::EXPORTS,
         vop::EXPORTS,
@@ -102,10 +99,13 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     }
     anonymous::exports(abi, out);
     buffer::exports(out);
+    fstype::exports(abi, out);
     genfs::exports(abi, out);
+    mount::exports(abi, out);
     operation::exports(abi, out);
     pager::sized_exports(abi, out);
     spec::exports(out);
+    vcache::exports(abi, out);
 }
 
 /// Gives data exports their first values and makes the root. Runs once, inside the instance.

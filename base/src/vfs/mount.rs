@@ -5,6 +5,7 @@ use super::queue::TailQueue;
 use super::vnode::mount_queue;
 use super::{fstype, text};
 use crate::abi::constants::{IMNT_GONE, MNAMELEN, MNT_RDONLY, UIO_USERSPACE};
+use crate::abi::{Abi, Field};
 use crate::export::{Export, data, function};
 use crate::kern::errno::{ENODEV, ENOENT};
 use crate::kern::panic::panic_format;
@@ -36,14 +37,18 @@ impl State {
     }
 }
 
-fn locks() -> [crate::abi::Field; 3] {
+/// The locks that a version keeps in a mount.
+fn locks() -> impl Iterator<Item = Field> {
     let layout = &kernel().abi.mount;
-    [layout.mnt_unmounting, layout.mnt_renamelock, layout.mnt_updating]
+    [layout.mnt_unmounting, layout.mnt_renamelock, layout.mnt_updating].into_iter().filter(|field| field.is_present())
 }
+
+/// Bytes behind a mount that are the base's own: how often it is busy, where the version has no member for that.
+const OWN: usize = size_of::<u64>();
 
 /// A new mount with one reference, busy.
 pub(crate) fn allocate(operations: FsOperations, covered: Vnode) -> Mount {
-    let mp = Mount(memory::alloc_or_end(Mount::size_of(), true));
+    let mp = Mount(memory::alloc_or_end(Mount::size_of() + OWN, true));
     mp.set_operations(operations);
     mp.set_covered(covered);
     mp.set_references(1);
@@ -98,8 +103,9 @@ pub(crate) fn set_internal_flag(mp: Mount, set: i32, clear: i32) {
 }
 
 fn nesting(mp: Mount) -> *mut u32 {
-    // SAFETY: a member of a live mount.
-    unsafe { kernel().abi.mount.mnt_busynest.ptr(mp.0) }
+    let field = kernel().abi.mount.mnt_busynest;
+    // SAFETY: a member of a live mount, or what `allocate` left room for behind it, which is aligned to a word.
+    unsafe { if field.is_present() { field.ptr(mp.0) } else { mp.0.add(Mount::size_of()).cast() } }
 }
 
 /// Whether somebody keeps the mount busy.
@@ -148,6 +154,19 @@ unsafe extern "C" fn vfs_unbusy(mp: Mount, keep: bool, next: *mut Mount) {
     if !next.is_null() {
         // SAFETY: the caller's result is writable.
         unsafe { next.write(following) };
+    }
+}
+
+/// The calls that lost parameters.
+mod later {
+    use super::Mount;
+
+    pub(super) unsafe extern "C" fn busy(mp: Mount) -> i32 {
+        super::busy(mp).err().unwrap_or(0)
+    }
+
+    pub(super) unsafe extern "C" fn unbusy(mp: Mount) {
+        super::unbusy(mp, false);
     }
 }
 
@@ -298,10 +317,19 @@ pub(crate) fn fill(kernel: &Kernel) {
     }
 }
 
-pub(crate) const EXPORTS: &[Export] = &[
-    function!("vfs_busy", vfs_busy),
-    function!("vfs_unbusy", vfs_unbusy),
-    function!("vfs_destroy", vfs_destroy),
+/// Adds the functions with the parameters of the version.
+pub(super) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
+    out.extend_from_slice(EXPORTS);
+    out.extend_from_slice(if abi.is_10() { LATER } else { EARLIER });
+}
+
+const EARLIER: &[Export] =
+    &[function!("vfs_busy", vfs_busy), function!("vfs_unbusy", vfs_unbusy), function!("vfs_destroy", vfs_destroy)];
+
+const LATER: &[Export] =
+    &[function!("vfs_busy", later::busy), function!("vfs_unbusy", later::unbusy), function!("vfs_rele", vfs_destroy)];
+
+const EXPORTS: &[Export] = &[
     function!("vfs_ref", vfs_ref),
     function!("mountlist_append", mountlist_append),
     function!("vfs_rootmountalloc", vfs_rootmountalloc),

@@ -3,7 +3,7 @@
 use super::object::{FsOperations, Mount, Vnode};
 use super::vnode::vrele;
 use super::{fstype, lookup, mount, namecache, rootfs, text, vnode};
-use crate::abi::constants::{IMNT_GONE, IMNT_UNMOUNT, MNT_FORCE, MNT_RDONLY, MNT_WAIT, VDIR, VV_ROOT};
+use crate::abi::constants::{IMNT_GONE, IMNT_UNMOUNT, MNAMELEN, MNT_FORCE, MNT_RDONLY, MNT_WAIT, VDIR, VV_ROOT};
 use crate::arguments::MountArguments;
 use crate::kern::errno::{EBUSY, EINVAL, ENOENT, ENOTDIR};
 use crate::kern::{cred, memory};
@@ -97,13 +97,20 @@ fn start(mp: Mount, wanted: &Wanted<'_>) -> Result<(), i32> {
     if error == 0 { Ok(()) } else { Err(error) }
 }
 
-/// The mount whose root a path names.
+/// The mount whose root a path names. A root that is too damaged to be found is named by the path it was mounted on.
 pub(crate) fn mounted_at(path: &[u8]) -> Result<Mount, i32> {
-    let vp = lookup::find(path, true)?;
-    let (mp, is_root) = (vp.mount(), vp.vflag() & VV_ROOT != 0);
-    // SAFETY: referenced by the lookup.
-    unsafe { vrele(vp) };
-    if is_root && mp != rootfs::mount() { Ok(mp) } else { Err(EINVAL) }
+    let found = lookup::find(path, true).and_then(|vp| {
+        let (mp, is_root) = (vp.mount(), vp.vflag() & VV_ROOT != 0);
+        // SAFETY: referenced by the lookup.
+        unsafe { vrele(vp) };
+        if is_root && mp != rootfs::mount() { Ok(mp) } else { Err(EINVAL) }
+    });
+    let named = |mp: &&Mount| {
+        let (_, on, _) = mount::names(mp.statvfs());
+        // SAFETY: the field has this size.
+        **mp != rootfs::mount() && unsafe { text::bytes(on, MNAMELEN as usize) } == path
+    };
+    found.or_else(|error| kernel().vfs.mounts.all().iter().rfind(named).copied().ok_or(error))
 }
 
 /// Unmounts a file system.

@@ -177,7 +177,6 @@ handle! {
         block_vnode, set_block_vnode: sd_bdevvp -> Vnode;
         opens, set_opens: sd_opencnt -> u32;
         references, set_references: sd_refcnt -> u32;
-        number, set_number: sd_rdev -> u64;
     }
 }
 

@@ -24,18 +24,21 @@ pub(crate) fn clean(vp: Vnode) {
     if active && vp.is_device() {
         spec::revoke(vp);
     }
-    // SAFETY: a live vnode, locked; either call unlocks it, and it is then unlocked as reclaiming wants.
+    // SAFETY: a live vnode, locked. Before NetBSD 10 either call unlocks it, as reclaiming wants; since then it stays locked until
+    // reclaiming gives the lock up.
     unsafe {
         if active {
             let mut recycle = false;
             vop::inactive(vp, &raw mut recycle);
-        } else {
+        } else if !kernel().abi.is_10() {
             vop::unlock(vp);
         }
         if vop::reclaim(vp) != 0 {
             panic_format(format_args!("a file system cannot give up vnode {:p}", vp.0));
         }
     }
+    // The base's own file systems have nothing to do with locks.
+    vp.side().lock.set(0);
     pages::forget(vp.object());
     namecache::purge(vp);
     // A module that did not take its key out would leave a pointer into freed memory behind.

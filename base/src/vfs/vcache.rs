@@ -3,11 +3,13 @@
 use super::mount::{busy, unbusy};
 use super::object::{Mount, Vattr, Vnode};
 use super::vnode::{self, Phase};
+use crate::abi::Abi;
 use crate::abi::constants::VV_MPSAFE;
 use crate::export::{Export, function};
 use crate::kern::errno::{EDEADLK, EEXIST, EINVAL, ENOENT};
 use crate::kern::panic::panic_format;
 use crate::kernel::kernel;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::ptr;
 use hashbrown::HashTable;
@@ -16,6 +18,7 @@ use hashbrown::HashTable;
 type LoadVnode = unsafe extern "C" fn(Mount, Vnode, *const u8, usize, *mut *const u8) -> i32;
 /// `vfs_newvnode`.
 type NewVnode = unsafe extern "C" fn(Mount, Vnode, Vnode, Vattr, *mut u8, *mut usize, *mut *const u8) -> i32;
+type NewVnode10 = unsafe extern "C" fn(Mount, Vnode, Vnode, Vattr, *mut u8, *mut u8, *mut usize, *mut *const u8) -> i32;
 
 /// All vnodes with a key.
 #[derive(Default)]
@@ -157,6 +160,12 @@ fn finish(vp: Vnode, mp: Mount) {
 }
 
 unsafe extern "C" fn vcache_new(mp: Mount, dvp: Vnode, vap: Vattr, cred: *mut u8, vpp: *mut Vnode) -> i32 {
+    // SAFETY: the caller's contract is that of the call; there is nothing more to hand on.
+    unsafe { make(mp, dvp, vap, cred, ptr::null_mut(), vpp) }
+}
+
+/// Makes a file and its vnode; NetBSD 10 hands `extra` on to the file system.
+unsafe extern "C" fn make(mp: Mount, dvp: Vnode, vap: Vattr, cred: *mut u8, extra: *mut u8, vpp: *mut Vnode) -> i32 {
     // SAFETY: the caller's result is writable.
     unsafe { vpp.write(Vnode::NULL) };
     if let Err(error) = busy(mp) {
@@ -171,8 +180,13 @@ unsafe extern "C" fn vcache_new(mp: Mount, dvp: Vnode, vap: Vattr, cred: *mut u8
         if function.is_null() {
             crate::kern::errno::EROFS
         } else {
-            let create = core::mem::transmute::<*const (), NewVnode>(function);
-            create(mp, dvp, vp, vap, cred, &raw mut length, &raw mut key)
+            if kernel().abi.is_10() {
+                let create = core::mem::transmute::<*const (), NewVnode10>(function);
+                create(mp, dvp, vp, vap, cred, extra, &raw mut length, &raw mut key)
+            } else {
+                let create = core::mem::transmute::<*const (), NewVnode>(function);
+                create(mp, dvp, vp, vap, cred, &raw mut length, &raw mut key)
+            }
         }
     };
     if error != 0 || key.is_null() || vp.vector().is_null() {
@@ -243,10 +257,18 @@ unsafe extern "C" fn vcache_rekey_exit(
     vp.side().phase.set(Phase::Active);
 }
 
-pub(crate) const EXPORTS: &[Export] = &[
+/// Adds the functions with the parameters of the version.
+pub(super) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
+    out.extend_from_slice(EXPORTS);
+    out.extend_from_slice(if abi.is_10() { LATER } else { EARLIER });
+}
+
+const EARLIER: &[Export] = &[function!("vcache_new", vcache_new), function!("vcache_remove", vcache_remove)];
+
+const LATER: &[Export] = &[function!("vcache_new", make)];
+
+const EXPORTS: &[Export] = &[
     function!("vcache_get", vcache_get),
-    function!("vcache_new", vcache_new),
-    function!("vcache_remove", vcache_remove),
     function!("vcache_rekey_enter", vcache_rekey_enter),
     function!("vcache_rekey_exit", vcache_rekey_exit),
 ];

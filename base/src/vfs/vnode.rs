@@ -131,7 +131,9 @@ pub(crate) fn allocate(phase: Phase) -> Vnode {
         }
     }
     let object = vp.object();
-    object.set_lock(lock::mutex_obj_alloc(0, 0));
+    // Where the interlock is a lock of its own, the object's is a reader/writer lock.
+    let by_rwlock = abi.vnode.v_interlock.is_present();
+    object.set_lock(if by_rwlock { lock::rw_obj_alloc() } else { lock::mutex_obj_alloc(0, 0) });
     object.set_pager(kernel().data("uvm_vnodeops"));
     vp.set_uses(1);
     vp.set_file_size(-1);
@@ -148,9 +150,11 @@ pub(crate) fn free(vp: Vnode) {
     }
     // SAFETY: the locks are the vnode's own (or its share of one); nothing uses the memory afterwards.
     unsafe {
-        lock::mutex_obj_free(vp.object().lock());
         if kernel().abi.vnode.v_interlock.is_present() {
+            lock::rw_obj_free(vp.object().lock());
             lock::mutex_obj_free(vp.interlock());
+        } else {
+            lock::mutex_obj_free(vp.object().lock());
         }
         memory::free(vp.0);
     }
@@ -281,12 +285,18 @@ pub(crate) fn release_last(vp: Vnode) {
         }
         vp.side().phase.set(Phase::Blocked);
         let mut recycle = false;
-        // SAFETY: locked as the operation wants; it unlocks.
+        // SAFETY: locked as the operation wants.
         unsafe { vop::inactive(vp, &raw mut recycle) };
         vp.side().phase.set(Phase::Active);
-        if recycle {
-            // SAFETY: a live vnode, referenced.
-            recycle = unsafe { vop::lock(vp, LK_EXCLUSIVE) } == 0;
+        // SAFETY: a live vnode, referenced; since NetBSD 10 the operation leaves it locked.
+        unsafe {
+            match (kernel().abi.is_10(), recycle) {
+                (false, true) => recycle = vop::lock(vp, LK_EXCLUSIVE) == 0,
+                (true, false) => {
+                    vop::unlock(vp);
+                }
+                _ => {}
+            }
         }
         vp.set_iflag(vp.iflag() & !(VI_TEXT | VI_EXECMAP | VI_WRMAP));
         vp.set_vflag(vp.vflag() & !VV_MAPPED);

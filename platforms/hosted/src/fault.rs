@@ -2,14 +2,15 @@
 //!
 //! The handler only looks and redirects: whose code faulted, and onto which stack the thread goes on. What needs memory or
 //! locks (names, the message) happens after the signal has returned, at the top of the instance's stack, which is abandoned.
-//! A thread that runs module code is not inside the allocator and holds none of the instance's locks, so that is safe; faults of
-//! anybody else's code are passed on.
+//! A thread that runs module code is not inside the allocator and holds none of the instance's locks, so that is safe. Code of
+//! the server that module code called, with an address that is none say, is taken for the module's: nearly always that code
+//! is copying or walking what the module passed. Faults of anybody else's code are passed on.
 
 use crate::error::host_error;
 use crate::memory::is_module_memory;
 use rumpload::address::RunAddr;
 use rumpload::resource::HostError;
-use rumpload::{Instance, context};
+use rumpload::{Instance, StackPoint, context};
 use rustix::io::Errno;
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,6 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 /// The signals that say that an instruction could not be executed.
 const SIGNALS: [(libc::c_int, &str); 4] =
     [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGBUS, "SIGBUS"), (libc::SIGFPE, "SIGFPE"), (libc::SIGILL, "SIGILL")];
+
+/// Calls that a reason names.
+const CALLS: usize = 16;
 
 /// An instance whose faults are caught, kept alive by whoever holds it.
 trait Watched: Send + Sync {
@@ -62,9 +66,11 @@ impl Drop for FaultGuard {
 /// From now on a fault (`SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL`) of module code inside the instance of `holder` ends that
 /// instance with a reason that names module, symbol and offset, and the entry returns [`Ended`](rumpload::Error::Ended).
 ///
-/// This is best effort: module code shares the process and may have damaged it before it faulted. Faults outside module code,
-/// also those of the base kernel when it was called with a bad pointer, go to the handler that was there before. The calling
-/// thread and every other that enters the instance need an alternate signal stack, which threads of the standard library have.
+/// The same goes for a fault of code that module code called, on the instance's stack; the reason names the call.
+///
+/// This is best effort: module code shares the process and may have damaged it before it faulted, and code of the server may
+/// have held something of its own. Other faults go to the handler that was there before. The calling thread and every other
+/// that enters the instance need an alternate signal stack, which threads of the standard library have.
 ///
 /// # Errors
 /// [`Unsupported`](rumpload::resource::HostErrorKind::Unsupported) where no module code runs, or what `sigaction(2)` gives.
@@ -114,13 +120,9 @@ fn last_error() -> HostError {
 extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, machine: *mut libc::c_void) {
     // SAFETY: the kernel passes valid pointers to a handler installed with SA_SIGINFO.
     let (address, machine) = unsafe { ((*info).si_addr() as usize, &mut *machine.cast::<libc::ucontext_t>()) };
-    let at = registers::instruction(machine);
-    let code = if is_module_memory(at) { Some(at) } else { caller(address, at, registers::stack(machine)) };
-    if let Some(code) = code
-        && let Some((stack_end, instance)) = entered()
-    {
-        let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("signal", |(_, name)| *name);
-        let fault = Fault { instance, name, address, code, at };
+    let point = Point { at: registers::instruction(machine), stack: registers::stack(machine), frame: registers::frame(machine) };
+    let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("signal", |(_, name)| *name);
+    if let Some((stack_end, fault)) = of_module_code(name, address, &point) {
         // SAFETY: the top of the instance's stack is mapped read-write, belongs to this thread while it is inside, and nothing
         // on it is used again: the only way on is `end`.
         unsafe {
@@ -133,15 +135,51 @@ extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, machine: 
     pass_on(signal, info, machine);
 }
 
-/// For a jump to nowhere, the module code that jumped: its return address lies on top of the stack.
-fn caller(address: usize, at: usize, stack: usize) -> Option<usize> {
-    if address != at {
-        return None;
-    }
-    let list = watched();
-    let (start, len) = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?.stack();
-    let start = usize::try_from(start.get()).ok()?;
-    if !stack.is_multiple_of(align_of::<usize>()) || stack < start || stack > start + len - size_of::<usize>() {
+/// The registers of a fault.
+struct Point {
+    at: usize,
+    stack: usize,
+    frame: usize,
+}
+
+/// What happened, if module code did it, and the end of its instance's stack.
+fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(usize, Fault)> {
+    // A thread that holds this lock faults for other reasons.
+    let list = WATCHED.try_lock().ok()?;
+    let instance = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?;
+    let (start, len) = instance.stack();
+    let (start, end) = (usize::try_from(start.get()).ok()?, usize::try_from(start.get()).ok()?.checked_add(len)?);
+    let mut calls = [RunAddr::new(0); CALLS];
+    let inside = (start..end).contains(&point.stack);
+    let (code, count) = if is_module_memory(point.at) {
+        let from = StackPoint { stack: point.stack, frame: Some(point.frame) };
+        (point.at, instance.backtrace(from, &mut calls))
+    } else {
+        // The first call is the one that led out of module code, or to nowhere.
+        let jumped = (address == point.at).then(|| jump(point, start, end)).flatten();
+        let from = match jumped {
+            Some(_) => StackPoint { stack: point.stack + size_of::<usize>(), frame: Some(point.frame) },
+            None => StackPoint { stack: point.stack, frame: None },
+        };
+        let count = if inside { instance.backtrace(from, &mut calls) } else { 0 };
+        match jumped {
+            Some(back) => (back, count),
+            None if count > 0 => {
+                let code = calls[0].get() as usize;
+                calls.copy_within(1..count, 0);
+                (code, count - 1)
+            }
+            None => return None,
+        }
+    };
+    let instance = core::ptr::from_ref(instance);
+    Some((end, Fault { instance, name, address, code, at: point.at, jumped: address == point.at, calls, count }))
+}
+
+/// For a jump to nowhere, where it returns to, if that is module code: the address lies on top of the stack.
+fn jump(point: &Point, start: usize, end: usize) -> Option<usize> {
+    let stack = point.stack;
+    if !stack.is_multiple_of(align_of::<usize>()) || stack < start || stack > end - size_of::<usize>() {
         return None;
     }
     // SAFETY: the address is aligned and on the instance's stack; the kernel has just been asked to run with this stack pointer,
@@ -154,24 +192,20 @@ fn runs(instance: &Instance) -> bool {
     instance.is_inside() && context() == instance.context()
 }
 
-/// The instance that the calling thread is inside of, and the end of its stack.
-fn entered() -> Option<(usize, *const Instance)> {
-    // The thread runs module code, so it does not hold this lock; others hold it for a moment only.
-    let list = watched();
-    let instance = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?;
-    let (start, len) = instance.stack();
-    Some((usize::try_from(start.get()).ok()?.checked_add(len)?, core::ptr::from_ref(instance)))
-}
-
 struct Fault {
     instance: *const Instance,
     name: &'static str,
     /// The address that could not be used.
     address: usize,
-    /// The module's instruction, or where a call to nowhere returns to.
+    /// The module's instruction, or where its call returns to.
     code: usize,
     /// The instruction.
     at: usize,
+    /// Whether the instruction itself was what could not be used.
+    jumped: bool,
+    /// Calls of module code that led there, the latest first.
+    calls: [RunAddr; CALLS],
+    count: usize,
 }
 
 /// Where a faulting thread goes on: composes the reason and leaves the instance.
@@ -183,34 +217,42 @@ extern "C" fn give_up(fault: *const Fault) -> ! {
     let mut reason = Text::new();
     // A text that is too long is cut, which is no error.
     let _ = fault.describe(instance, &mut reason);
-    // SAFETY: this thread is inside and was running module code: the frames that are abandoned are the module's, those of
-    // base and core that called it, which hold nothing by design, and this one, whose text lives on the stack.
+    // SAFETY: this thread is inside and was running module code or what it called: the frames that are abandoned are the
+    // module's, those of base and core, which hold nothing by design, and this one, whose text lives on the stack.
     unsafe { instance.end(reason.as_str()) }
 }
 
 impl Fault {
     fn describe(&self, instance: &Instance, out: &mut Text) -> fmt::Result {
         write!(out, "{} at address {:#x}", self.name, self.address)?;
-        if self.at != self.code {
+        if self.jumped {
             write!(out, ", jumped to {:#x}", self.at)?;
+        } else if self.at != self.code {
+            write!(out, " in code of the server, called by module code")?;
         }
         match instance.symbolize(RunAddr::new(self.code as u64)) {
             Some((module, symbol, offset)) => write!(out, " in module {module}, {symbol}+{offset:#x}")?,
             None => out.write_str(" in module code")?,
         }
-        write!(out, " (instruction {:#x})", self.code)
+        write!(out, " (instruction {:#x})", self.at)?;
+        if self.count > 0 {
+            out.write_str(" (called from ")?;
+            instance.describe_calls(&self.calls[..self.count], " < ", out)?;
+            out.write_str(")")?;
+        }
+        Ok(())
     }
 }
 
 /// Text on the stack: what is abandoned must not own memory.
 struct Text {
-    bytes: [u8; 512],
+    bytes: [u8; 1024],
     len: usize,
 }
 
 impl Text {
     const fn new() -> Self {
-        Self { bytes: [0; 512], len: 0 }
+        Self { bytes: [0; 1024], len: 0 }
     }
 
     fn as_str(&self) -> &str {
@@ -269,6 +311,10 @@ mod registers {
         machine.uc_mcontext.gregs[libc::REG_RSP as usize] as usize
     }
 
+    pub fn frame(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_RBP as usize] as usize
+    }
+
     /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
     pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
         let gregs = &mut machine.uc_mcontext.gregs;
@@ -293,6 +339,10 @@ mod registers {
         machine.uc_mcontext.gregs[libc::REG_ESP as usize] as usize
     }
 
+    pub fn frame(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_EBP as usize] as usize
+    }
+
     /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
     pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
         let frame = argument - 20;
@@ -314,6 +364,10 @@ mod registers {
     }
 
     pub fn stack(_machine: &libc::ucontext_t) -> usize {
+        0
+    }
+
+    pub fn frame(_machine: &libc::ucontext_t) -> usize {
         0
     }
 

@@ -21,6 +21,7 @@ mod memory;
 mod per_cpu;
 mod store;
 mod ticker;
+mod unpack;
 
 pub use block::{Access, FileBlock};
 pub use clock::SystemClock;
@@ -33,6 +34,7 @@ pub use memory::Memory;
 pub use per_cpu::GsBase;
 pub use store::DirectoryStore;
 pub use ticker::Ticker;
+pub use unpack::{MAX_UNPACKED, SUFFIXES, unpack};
 
 use rumpload::resource::{Host, HostError};
 use std::path::Path;

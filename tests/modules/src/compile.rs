@@ -74,9 +74,9 @@ pub fn build_some(target: &Target, directory: impl AsRef<Path>, names: &[&str]) 
             let place = directory.join(recipe.name);
             create(&place)?;
             let bytes = compiled(target, &abi, recipe)?;
-            write(&place.join(format!("{}.kmod", recipe.name)), &bytes)?;
+            replace(&place.join(format!("{}.kmod", recipe.name)), &bytes)?;
             if let Some(properties) = recipe.properties {
-                write(&place.join(format!("{}.plist", recipe.name)), properties.as_bytes())?;
+                replace(&place.join(format!("{}.plist", recipe.name)), properties.as_bytes())?;
             }
         }
         Ok(())
@@ -112,9 +112,7 @@ fn compiled(target: &Target, abi: &str, recipe: &Recipe) -> Result<Vec<u8>, Erro
     if let Ok(bytes) = fs::read(&kept) {
         return Ok(bytes);
     }
-    // Nobody else works in this directory: several processes and threads may build at once.
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let work = cache.join(format!("{}.{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed)));
+    let work = cache.join(own_name());
     create(&work)?;
     let result = compile(target, abi, recipe, &work).and_then(|object| {
         let bytes = read(&object)?;
@@ -125,6 +123,12 @@ fn compiled(target: &Target, abi: &str, recipe: &Recipe) -> Result<Vec<u8>, Erro
     let bytes = result?;
     removed?;
     Ok(bytes)
+}
+
+/// A name that nobody else uses: several processes and threads may build at once.
+fn own_name() -> String {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    format!("{}.{}", std::process::id(), LAST.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Where results are kept: under the workspace's `target`, or with other temporary files where that is gone.
@@ -198,4 +202,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::write(path, bytes).map_err(|error| Error::Io { path: path.to_owned(), error })
+}
+
+/// Writes a file whole or not at all, so that whoever reads it meanwhile finds the old one or the new one.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let new = path.with_extension(own_name());
+    write(&new, bytes)?;
+    fs::rename(&new, path).map_err(|error| Error::Io { path: path.to_owned(), error })
 }

@@ -1,15 +1,15 @@
 //! Writing back and giving up the buffers of a vnode.
 
 use super::super::object::{Buf, Vnode};
-use super::super::vop;
+use super::super::{pager, vop};
 use super::{first_of, release, take, write};
 use crate::abi::constants::{
     B_LOCKED, BC_BUSY, BC_INVAL, BC_NOCACHE, BC_VFLUSH, BO_DELWRI, FSYNC_RECLAIM, FSYNC_WAIT, PGO_ALLPAGES, PGO_CLEANIT,
     PGO_FREE, PGO_RECLAIM, PGO_SYNCIO, V_SAVE,
 };
 use crate::export::{Export, function};
+use crate::kern::cred;
 use crate::kern::errno::EBUSY;
-use crate::kern::{cred, lock};
 
 /// Takes a buffer that nobody holds.
 fn hold(bp: Buf) {
@@ -19,11 +19,9 @@ fn hold(bp: Buf) {
 
 /// Writes or gives up pages from `from` on.
 fn pages(vp: Vnode, from: i64, flags: i32) -> Result<(), i32> {
-    // SAFETY: a live vnode; the operation is entered with the interlock held and gives it up.
-    let error = unsafe {
-        lock::mutex_enter(vp.object().lock());
-        vop::putpages(vp, from, 0, flags)
-    };
+    pager::lock(vp.object());
+    // SAFETY: a live vnode; the operation is entered with the object locked and gives the lock up.
+    let error = unsafe { vop::putpages(vp, from, 0, flags) };
     if error == 0 { Ok(()) } else { Err(error) }
 }
 

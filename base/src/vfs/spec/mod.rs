@@ -32,8 +32,8 @@ struct Entry {
 /// The devices of one kernel.
 pub(crate) struct State {
     entries: RefCell<Vec<Entry>>,
-    /// What device vnodes of one number share.
-    shared: RefCell<Vec<SpecDevice>>,
+    /// What device vnodes of one number share, by that number: not every version keeps it in the structure.
+    shared: RefCell<Vec<(u64, SpecDevice)>>,
     next: Cell<u64>,
     /// The one device switch; all devices have the same functions.
     switch: Cell<*mut u8>,
@@ -95,7 +95,7 @@ fn label(number: u64) -> Label {
 /// Whether somebody has the device open or mounted.
 pub(crate) fn is_open(number: u64) -> bool {
     let shared = kernel().vfs.devices.shared.borrow();
-    shared.iter().any(|device| device.number() == number && (device.opens() > 0 || !device.mountpoint().is_null()))
+    shared.iter().any(|(other, device)| *other == number && (device.opens() > 0 || !device.mountpoint().is_null()))
 }
 
 /// The mount on a device, or null.
@@ -113,12 +113,16 @@ pub(crate) fn number(vp: Vnode) -> Option<u64> {
 /// Makes a fresh vnode stand for a device.
 pub(crate) unsafe extern "C" fn spec_node_init(vp: Vnode, number: u64) {
     let mut shared = kernel().vfs.devices.shared.borrow_mut();
-    let device = match shared.iter().copied().find(|device| device.number() == number) {
-        Some(device) => device,
+    let device = match shared.iter().find(|(other, _)| *other == number) {
+        Some(&(_, device)) => device,
         None => {
             let device = SpecDevice(memory::alloc_or_end(SpecDevice::size_of(), true));
-            device.set_number(number);
-            shared.push(device);
+            let field = kernel().abi.specdev.sd_rdev;
+            if field.is_present() {
+                // SAFETY: a member of a fresh structure.
+                unsafe { field.write(device.0, number) };
+            }
+            shared.push((number, device));
             device
         }
     };
@@ -140,7 +144,7 @@ pub(crate) fn forget(vp: Vnode) {
     let references = device.references() - 1;
     device.set_references(references);
     if references == 0 {
-        kernel().vfs.devices.shared.borrow_mut().retain(|other| *other != device);
+        kernel().vfs.devices.shared.borrow_mut().retain(|(_, other)| *other != device);
         // SAFETY: the last vnode of the device gives it up.
         unsafe { memory::free(device.0) };
     }

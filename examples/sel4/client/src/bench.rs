@@ -51,7 +51,7 @@ pub fn bench(
     report("store_read_64k", all / 16);
     store.close(file);
 
-    let mount = |device| files.mount(&Mount { kind, path: DIRECTORY, device, read_only: true });
+    let mount = |device| files.mount(&Mount { kind, path: DIRECTORY, device, read_only: true, options: "" });
     let cold = ticks(|| match mount(NO_DEVICE) {
         Err(_) => Ok(()),
         Ok(()) => Err(Error::Wrong("a mount without a device".to_string())),

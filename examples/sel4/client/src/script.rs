@@ -80,8 +80,9 @@ impl Session {
 
     fn run(&self, words: &[&str]) -> Result<(), Error> {
         match *words {
-            ["mount", kind, path, device] => {
-                let mount = Mount { kind, path: &bytes(path)?, device: number(device)? as u32, read_only: true };
+            ["mount", kind, path, device, ref options @ ..] => {
+                let options = options.first().copied().unwrap_or_default();
+                let mount = Mount { kind, path: &bytes(path)?, device: number(device)? as u32, read_only: true, options };
                 Ok(self.files.mount(&mount)?)
             }
             ["unmount", path] => Ok(self.files.unmount(&bytes(path)?, false)?),
@@ -119,7 +120,7 @@ impl Session {
 
     /// Mounts, reads and unmounts.
     fn attempt(&self, [kind, path, file]: [&str; 3]) -> Result<(), Error> {
-        self.files.mount(&Mount { kind, path: path.as_bytes(), device: 0, read_only: true })?;
+        self.files.mount(&Mount { kind, path: path.as_bytes(), device: 0, read_only: true, options: "" })?;
         let read = walk::read(&self.files, file.as_bytes(), &mut |_| {});
         let unmounted = self.files.unmount(path.as_bytes(), true);
         read?;
@@ -144,7 +145,9 @@ impl Session {
     fn each_fault(&self, count: u64, words: &[&str]) -> Result<(), Error> {
         let [kind, path, file, ref action @ ..] = *words else { return Err(Error::Wrong("type, path, file, fault".to_string())) };
         let (what, action) = ([kind, path, file], self::action(action)?);
+        // Tables grow to their size in a first round, also those that only errors need.
         self.attempt(what)?;
+        self.with_fault(1, what, action)?;
         let before = self.files.status()?;
         let (mut errors, mut last) = (0, 0);
         for nth in 1..=count {

@@ -50,14 +50,21 @@ pub fn cat(files: &RemoteFiles, path: &[u8], say: &mut dyn FnMut(&str)) -> Resul
 /// Prints hash and path of every regular file below `top`, in the order of the bytes of their paths.
 pub fn walk(files: &RemoteFiles, top: &[u8], say: &mut dyn FnMut(&str)) -> Result<(), Error> {
     let mut found = Vec::new();
-    let mut directories = Vec::from([Vec::new()]);
-    while let Some(directory) = directories.pop() {
+    // A directory to read, and the numbers of those it lies in: on a damaged image it may be one of them.
+    let mut directories = Vec::from([(Vec::new(), Vec::from([files.stat(top)?.inode]))]);
+    while let Some((directory, above)) = directories.pop() {
         let mut names: Vec<(Vec<u8>, EntryKind)> = Vec::new();
         files.list(&[top, &directory].concat(), &mut |name, kind| names.push((name.to_vec(), kind)))?;
         for (name, kind) in names {
             let path = [&directory[..], b"/", &name].concat();
             match kind {
-                EntryKind::Directory => directories.push(path),
+                EntryKind::Directory => {
+                    let inode = files.stat(&[top, &path].concat())?.inode;
+                    if above.contains(&inode) {
+                        return Err(Error::Wrong(format!("{}: the directory contains itself", String::from_utf8_lossy(&path))));
+                    }
+                    directories.push((path, [&above[..], &[inode]].concat()));
+                }
                 EntryKind::Regular => found.push(path),
                 EntryKind::Link | EntryKind::Other => {}
             }

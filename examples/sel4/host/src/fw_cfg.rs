@@ -108,8 +108,7 @@ impl FwCfg {
 
     /// All of a small item as text.
     pub fn text(&self, item: Item) -> Result<String, HostError> {
-        let mut bytes = Vec::new();
-        bytes.resize(item.size as usize, 0);
+        let mut bytes = alloc::vec![0; item.size as usize];
         self.read(item, 0, &mut bytes)?;
         String::from_utf8(bytes).map_err(|_| HostErrorKind::Protocol.into())
     }

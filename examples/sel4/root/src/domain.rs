@@ -57,7 +57,7 @@ pub struct Plan<'a> {
     pub heap: usize,
     /// Its priority.
     pub priority: u8,
-    /// Capabilities besides the basic ones: slot, capability of the root task, rights, badge.
+    /// Capabilities besides the basic ones: slot, capability of the root task, rights, badge (0: as it is).
     pub caps: &'a [(Cap, Cap, Rights, u64)],
     /// Ports: slot, first, last.
     pub ports: &'a [(Cap, u16, u16)],
@@ -131,7 +131,10 @@ pub fn start(objects: &mut Objects, plan: &Plan<'_>) -> Result<Domain, KernelErr
     let cnode = Cap(objects.slot()?);
     invoke::mint(slot::CNODE, cnode.0, slot::CNODE, bare, Rights::All, invoke::guard(plan.radix))?;
     for (target, source, rights, badge) in plan.caps {
-        invoke::mint(cnode, target.0, slot::CNODE, *source, *rights, *badge)?;
+        match *badge {
+            0 => invoke::copy(cnode, target.0, slot::CNODE, *source, *rights)?,
+            badge => invoke::mint(cnode, target.0, slot::CNODE, *source, *rights, badge)?,
+        }
     }
     for (target, first, last) in plan.ports {
         invoke::narrow_ports(cnode, target.0, slot::CNODE, slot::PORTS, *first, *last)?;

@@ -144,8 +144,13 @@ impl Supervisor {
             radix: 5,
             heap: 2 << 20,
             priority: HOST_PRIORITY,
-            caps: &[(cap::SERVICE, self.host, Rights::Receive, 0), (cap::FAULT, self.faults, Rights::Call, badge::HOST)],
-            ports: &[(cap::SERIAL, COM1, COM1 + rumpload_sel4::PORTS - 1), (cap::FW_CFG, FW_CFG.0, FW_CFG.1)],
+            caps: &[
+                (cap::SERVICE, self.host, Rights::Receive, 0),
+                (cap::FAULT, self.faults, Rights::Call, badge::HOST),
+                // Shared with the root task, which needs it when no domain can print for it any more.
+                (cap::SERIAL, Cap(SERIAL.load(Ordering::Relaxed)), Rights::All, 0),
+            ],
+            ports: &[(cap::FW_CFG, FW_CFG.0, FW_CFG.1)],
             shared: &[
                 (self.rump_window, layout::WINDOW_DOWN, Access::ReadWrite),
                 (self.console_window, layout::WINDOW_DOWN + layout::WINDOW_STEP, Access::ReadWrite),

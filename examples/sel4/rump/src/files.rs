@@ -1,22 +1,23 @@
 //! The base kernel's file systems as the files of the protocol.
 
 use crate::load_map;
+use crate::options::{self, Presented};
+use crate::sectors::Sectors;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
+use rumpload::errno::ENODEV;
 use rumpload::registry::Code;
 use rumpload::resource::{Host, HostErrorKind};
-use rumpload::{Config, Instance, Machine};
+use rumpload::{Config, Instance, Machine, Trigger};
 use rumpload_base::abi::Abi;
 use rumpload_base::{Boot, Device, File, FileError, FileKind, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp};
 use rumpload_l4::{Connection, EntryKind, Failure, FileService, FileStat, Mount, RemoteBlock, Status};
 use rumpload_sel4::DomainMemory;
 
-/// Where device 0 appears inside the kernel; the others follow.
+/// What the paths of devices inside the kernel begin with.
 const DEVICE: &str = "/dev/image";
-/// Devices that are looked for.
-const DEVICES: u32 = 4;
 
 /// Bytes of the heap for the kernel's pages and buffers.
 const PAGE_MEMORY: usize = 4 << 20;
@@ -66,19 +67,22 @@ impl KernelFiles {
         let boot = Boot { page_memory: PAGE_MEMORY, buffer_memory: BUFFER_MEMORY, ..Boot::new(config, abi) };
         let kernel = Kernel::boot(boot, self.start.host.clone()).map_err(|error| say(&error))?;
         kernel.instance().map_modules("").map_err(|error| say(&error))?;
-        for number in 0..DEVICES {
-            match RemoteBlock::new(&self.start.connection, number) {
-                Ok(block) => {
-                    let device = Device::new(Arc::new(block));
-                    kernel.add_device(&device_path(number), device).map_err(|error| say(&error))?;
-                }
-                Err(error) if matches!(error.kind(), HostErrorKind::NotFound | HostErrorKind::Unsupported) => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
         Ok(kernel)
     }
 
+    /// The path inside the kernel of device `number`, presented as asked; it is made if it is not there.
+    fn device(&mut self, number: u32, presented: Presented) -> Result<String, Failure> {
+        let connection = self.start.connection.clone();
+        let kernel = self.kernel()?;
+        let floppy = if presented.floppy { "f" } else { "" };
+        let path = format!("{DEVICE}{number}s{}{floppy}", presented.sector);
+        if kernel.lstat(&path).is_err() {
+            let block = Sectors::new(RemoteBlock::new(&connection, number)?, presented.sector)?;
+            let device = Device { block: Arc::new(block), label: presented.label() };
+            kernel.add_device(&path, device).map_err(failure)?;
+        }
+        Ok(path)
+    }
     /// Says on the console why a mount failed: the protocol has room for a number only.
     fn tell(&self, error: &MountError) {
         use core::error::Error;
@@ -90,10 +94,6 @@ impl KernelFiles {
         }
         self.start.host.console.write(&format!("{text}\n"));
     }
-}
-
-fn device_path(number: u32) -> String {
-    format!("{DEVICE}{number}")
 }
 
 /// Writes what code lies where to the load map.
@@ -141,10 +141,29 @@ impl FileService for KernelFiles {
     fn mount(&mut self, mount: &Mount<'_>) -> Result<(), Failure> {
         let directory = core::str::from_utf8(mount.path).map_err(|_| HostErrorKind::InvalidInput)?;
         let kernel = self.kernel()?;
-        let arguments = MountArguments::new(kernel.abi(), mount.kind).unwrap_or_else(|_| MountArguments::plain(kernel.abi()));
-        let device = arguments.wants_path().then(|| device_path(mount.device));
+        // A type without a table is given a device if there is one.
+        let (mut arguments, known) = match MountArguments::new(kernel.abi(), mount.kind) {
+            Ok(arguments) => (arguments, true),
+            Err(_) => (MountArguments::plain(kernel.abi()), false),
+        };
+        let presented = options::apply(mount.options, &mut arguments).map_err(|error| {
+            self.start.host.console.write(&format!("{error}\n"));
+            Failure::from(HostErrorKind::InvalidInput)
+        })?;
+        // A type whose module does not come fails for that reason, whatever the device: it is asked for first.
+        let kernel = self.kernel()?;
+        let attached = kernel.types().map_err(failure)?.iter().any(|kind| kind == mount.kind);
+        if !attached && let Err(error) = kernel.instance().autoload(&Trigger::Vfs(mount.kind)) {
+            self.start.host.console.write(&format!("mount of type {}: {error}\n", mount.kind));
+            return Err(Failure::Errno(ENODEV));
+        }
+        let device = match self.device(mount.device, presented) {
+            Ok(device) => Some(device).filter(|_| arguments.wants_path() || !known),
+            Err(_) if !arguments.wants_path() => None,
+            Err(error) => return Err(error),
+        };
         let (kind, device, read_only) = (mount.kind, device.as_deref(), mount.read_only);
-        let result = kernel.mount(&MountRequest { kind, directory, device, read_only, arguments });
+        let result = self.kernel()?.mount(&MountRequest { kind, directory, device, read_only, arguments });
         result.map_err(|error| {
             self.tell(&error);
             Failure::Errno(error.errno())
@@ -179,14 +198,9 @@ impl FileService for KernelFiles {
             if matches!(&entry.name[..], b"." | b"..") {
                 continue;
             }
-            let known = match entry.kind {
-                Some(known) => kind(known),
-                // A directory that does not say: the file does.
-                None => {
-                    let name = [path, b"/", &entry.name].concat();
-                    kind(kernel.lstat(&name).map_err(failure)?.kind)
-                }
-            };
+            // The entry's own word on the type is a hint: v7fs gets it wrong on volumes of the other byte order.
+            let name = [path, b"/", &entry.name].concat();
+            let known = kind(kernel.lstat(&name).map_err(failure)?.kind);
             each(&entry.name, known);
         }
         Ok(())

@@ -6,6 +6,8 @@
 extern crate alloc;
 
 mod files;
+mod options;
+mod sectors;
 mod supervised;
 
 use alloc::sync::Arc;

@@ -25,7 +25,8 @@ crash_modcmd(modcmd_t command, void *argument)
 	for (;;)
 		continue;
 #elif defined(JUMP)
-	return ((int (*)(void))crash_address)();
+	/* A call, not a jump: what jumped is told from the return address. */
+	return ((int (*)(void))crash_address)() + crash_zero;
 #else
 #error "how to crash"
 #endif
