@@ -13,6 +13,7 @@ mod mount;
 mod mounts;
 mod options;
 mod output;
+mod progress;
 mod server;
 mod walk;
 
