@@ -14,6 +14,7 @@ mod mount;
 mod mounts;
 mod options;
 mod output;
+mod progress;
 mod server;
 mod walk;
 
