@@ -15,6 +15,7 @@ mod options;
 mod output;
 mod progress;
 mod server;
+mod shell;
 mod walk;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +35,7 @@ enum Command {
     Link(link::Link),
     Load(load::Load),
     Mount(mount::Mount),
+    Shell(shell::Shell),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Link(link) => link.run(),
         Command::Load(load) => load.run(),
         Command::Mount(mount) => mount.run(),
+        Command::Shell(shell) => shell.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -118,7 +118,8 @@ fn a_changed_file_makes_the_index_stale() {
     let tree = tree();
     let as_it_was = |path: &str| tree.modules().iter().find(|module| module.path == path).map(|module| module.stamp);
     assert_eq!(tree.stale(as_it_was), None);
-    let changed = |path: &str| as_it_was(path).map(|stamp| Stamp { modified: stamp.modified + u64::from(path == "lib/d.ko"), ..stamp });
+    let changed =
+        |path: &str| as_it_was(path).map(|stamp| Stamp { modified: stamp.modified + u64::from(path == "lib/d.ko"), ..stamp });
     assert_eq!(tree.stale(changed).unwrap().name, "d");
     assert_eq!(tree.stale(|path| as_it_was(path).filter(|_| path != "lib/b.ko")).unwrap().name, "b");
 }
