@@ -16,6 +16,7 @@ mod options;
 mod output;
 mod progress;
 mod server;
+mod shell;
 mod walk;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,7 @@ enum Command {
     Resolve(index::Resolve),
     Load(load::Load),
     Mount(mount::Mount),
+    Shell(shell::Shell),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Resolve(resolve) => resolve.run(),
         Command::Load(load) => load.run(),
         Command::Mount(mount) => mount.run(),
+        Command::Shell(shell) => shell.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

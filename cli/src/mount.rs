@@ -8,8 +8,8 @@ use crate::mounts::{Mounted, Mounts};
 use crate::output::{Output, output};
 use crate::walk;
 use anyhow::Result;
-use clap::Args;
-use std::io::Write;
+use clap::{ArgGroup, Args};
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ use std::time::Instant;
 /// Data goes to standard output in this order: listings, attributes, contents, hashes, statistics. Without any of them the
 /// file system is mounted and unmounted again.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["kind", "mounts"]).required(true).multiple(true)))]
 pub struct Mount {
     #[command(flatten)]
     mounts: Mounts,
@@ -68,7 +69,7 @@ impl Mount {
         mounted.unmount()?;
         if self.time {
             for (stage, time) in &mounted.times {
-                eprintln!("{stage}: {:.3} ms", time.as_secs_f64() * 1e3);
+                writeln!(stderr(), "{stage}: {:.3} ms", time.as_secs_f64() * 1e3)?;
             }
         }
         failures.outcome()
@@ -107,8 +108,8 @@ impl Mount {
             }
         }
         if self.stat {
-            for directory in &mounted.directories {
-                mount_status(&kernel.statvfs(directory)?, output)?;
+            for mount in &mounted.mounts {
+                mount_status(&kernel.statvfs(&mount.directory)?, output)?;
             }
             modstat(&kernel.instance().stat()?, self.json, output)?;
         }

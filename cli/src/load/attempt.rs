@@ -1,7 +1,7 @@
 //! One module tried by itself: in this process, or in one of its own, which it cannot take others down with.
 
 use super::named;
-use crate::output::{json_line, output};
+use crate::output::{json_line, output, text};
 use crate::server::{Messages, Server};
 use anyhow::{Context, Result, bail};
 use rumpload::error::LinkError;
@@ -39,7 +39,7 @@ impl Outcome {
 fn attempt(modules: &Path, name: &str, messages: Messages) -> Outcome {
     let server = match Server::boot(modules, messages) {
         Ok(server) => server,
-        Err(error) => return Outcome::failed(format!("{error:#}")),
+        Err(error) => return Outcome::failed(text(&error)),
     };
     let instance = server.kernel.instance();
     if let Err(error) = instance.load(&Request { name, ..Request::default() }) {

@@ -142,7 +142,7 @@ fn named(name: &str, status: &Status) -> bool {
 }
 
 /// Names of the modules of a directory, sorted: those NAME for which there is NAME/NAME.kmod.
-fn names(directory: &Path) -> Result<Vec<String>> {
+pub fn names(directory: &Path) -> Result<Vec<String>> {
     let context = || format!("module directory {}", directory.display());
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory).with_context(context)? {
