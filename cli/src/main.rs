@@ -6,6 +6,7 @@ mod extract;
 mod failures;
 mod files;
 mod index;
+mod insert;
 mod inspect;
 mod link;
 mod listing;

@@ -2,6 +2,7 @@
 
 use crate::extract::extract;
 use crate::failures::Failures;
+use crate::insert::insert;
 use crate::listing::{Form, attributes, list, mount_status, path_from};
 use crate::load::modstat;
 use crate::mounts::{Mounted, Mounts};
@@ -34,6 +35,9 @@ pub struct Mount {
     /// Write the bytes of a file, and nothing else.
     #[arg(long, value_name = "PATH")]
     cat: Vec<String>,
+    /// Copy a file or tree of the host into the server, before anything is shown; the mount has to take changes (-o rw).
+    #[arg(long, num_args = 2, value_names = ["FROM", "PATH"])]
+    insert: Vec<PathBuf>,
     /// Copy a file or tree out of the server.
     #[arg(long, num_args = 2, value_names = ["PATH", "TO"])]
     extract: Vec<PathBuf>,
@@ -83,6 +87,9 @@ impl Mount {
             (false, true) => Form::Long,
             (false, false) => Form::Short,
         };
+        for pair in self.insert.chunks_exact(2) {
+            insert(&kernel, &pair[0], &path_from(base, &pair[1].to_string_lossy()))?;
+        }
         for path in &self.ls {
             list(&kernel, &path_from(base, path), form, failures, output)?;
         }
