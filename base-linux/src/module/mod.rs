@@ -57,7 +57,7 @@ struct Module {
     /// What it will export once it is live.
     offered: Vec<(String, Offered)>,
     /// What is given back once it is live.
-    discarded: [Segment; 2],
+    discarded: Vec<Segment>,
 }
 
 /// A symbol that a module has to offer.
