@@ -2,8 +2,12 @@
 
 use crate::compile::Modules;
 use crate::{Bench, Error};
+use rumpload::autoload::AllowList;
 use rumpload::linux::Refused;
-use rumpload_base_linux::Trigger;
+use rumpload::registry::Refusal;
+use rumpload_base_linux::{Boot, Kernel, Trigger};
+use rumpload_hosted::{GsBase, host};
+use std::sync::Arc;
 
 const PAIR: [(&str, &str, &[&str]); 2] = [("provider", "provider.c", &[]), ("user", "user.c", &["DEPENDS=provider"])];
 
@@ -135,4 +139,19 @@ fn a_kernel_needs_modules_that_it_knows() {
     let modules = Modules::new();
     modules.compile("old", "provider.c", &["VERMAGIC=\"5.10.0-8-amd64 SMP mod_unload \""]);
     assert!(matches!(Bench::boot(modules).err(), Some(Error::Release { vermagic }) if vermagic.starts_with("5.10")));
+}
+
+#[test]
+fn policy_decides_who_may_come() {
+    let modules = Modules::new();
+    PAIR.iter().for_each(|(name, source, definitions)| modules.compile(name, source, definitions));
+    let boot = Boot { policy: Box::new(AllowList(vec!["provider".into()])), ..Boot::new(Arc::new(GsBase::new())) };
+    let kernel = Kernel::boot(boot, host(modules.path()).unwrap()).unwrap();
+    let refused = kernel.autoload(Trigger::Symbol("used"));
+    assert_eq!(refused, Err(Error::Policy { module: "user".into(), why: Refusal::Policy }));
+    assert!(kernel.modules().is_empty());
+    kernel.autoload(Trigger::Symbol("provided")).unwrap();
+    // What the server itself asks for is another matter.
+    kernel.load("user").unwrap();
+    assert_eq!(kernel.modules().len(), 2);
 }
