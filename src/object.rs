@@ -142,7 +142,7 @@ impl Object {
         let mut body = alloc::vec![0; self.format.header_size()];
         let mut table = alloc::vec![0; self.format.section_size()];
         for (section, &name) in self.sections.iter().zip(names) {
-            while body.len() % 8 != 0 {
+            while !body.len().is_multiple_of(8) {
                 body.push(0);
             }
             self.put(&mut table, 4, name);

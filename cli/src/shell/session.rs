@@ -63,9 +63,10 @@ impl Session {
                     last = piece.last().copied().unwrap_or(last);
                     Ok(output.write_all(piece)?)
                 })?;
-                Ok(if self.prompts && last != b'\n' {
-                    output.write_all(b"\n")?
-                })
+                if self.prompts && last != b'\n' {
+                    output.write_all(b"\n")?;
+                }
+                Ok(())
             })?,
             Command::Stat { paths } => each(&kernel, &paths, |path, _| attributes(&kernel, &self.path(path), output))?,
             Command::Cp { from, to } => self.cp(&from, to)?,
