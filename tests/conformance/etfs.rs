@@ -1,6 +1,6 @@
 //! Statements 129 to 147: host files under paths of the instance, and what is left of the rump environment.
 
-use crate::support::{MODULES, NETBSD_9_3, World, errno};
+use crate::support::{MODULES, NETBSD_9_3, PORT, World, errno};
 use rumpload::errno::{EBUSY, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOEXEC, ENOMEM, ENOTDIR, EOPNOTSUPP};
 use rumpload::resource::{Etfs, EtfsKind, Placement, Window};
 use rumpload::{Error, Export, ExportValue, Load};
@@ -178,16 +178,16 @@ fn s142_the_module_path_is_mapped_when_the_server_says_so() {
     let world = world();
     world.instance.etfs_remove(world.instance.module_base()).expect("mapped by the test's server");
     assert_eq!(errno(world.instance.map_modules("absent")), ENOENT, "a missing directory is not silent");
-    world.store.file("mine/m/m.kmod", Record::new("m", NETBSD_9_3).bytes(elf::Machine::Amd64));
+    world.store.file("mine/m/m.kmod", Record::new("m", NETBSD_9_3).bytes(elf::Machine::NATIVE));
     world.instance.map_modules("mine").expect("mapped");
     world.load("m").expect("found below it");
-    assert_eq!(read(&world, "/stand/amd64/9.3/modules/m/m.kmod")[..4], *b"\x7fELF");
+    assert_eq!(read(&world, &format!("/stand/{PORT}/9.3/modules/m/m.kmod"))[..4], *b"\x7fELF");
 }
 
 #[test]
 fn s143_without_exports_only_modules_that_need_nothing_load() {
     let world = world();
-    let config = rumpload::Config::netbsd(NETBSD_9_3, rumpload::Machine::X86_64);
+    let config = rumpload::Config::netbsd(NETBSD_9_3, rumpload::Machine::native().expect("a machine"));
     let bare = rumpload::Instance::new(config, world.instance.host().clone()).expect("an instance");
     bare.map_modules(MODULES).expect("mapped");
     world.plain("m", None);
@@ -212,7 +212,8 @@ fn s144_a_name_is_exported_once() {
 #[test]
 fn s147_everything_is_in_reach_or_the_load_fails_with_enomem() {
     let world = world();
-    let window = 0..0x8000_0000_u64;
+    // An i386 reaches all of its memory.
+    let window = 0..if cfg!(target_arch = "x86") { 1 << 32 } else { 0x8000_0000_u64 };
     world.noting("m", 1);
     world.load("m").expect("it loads");
     let (text, size) = world.instance.stat().map(|all| (all[0].address.get(), all[0].size)).expect("not ended");
@@ -225,7 +226,7 @@ fn s147_everything_is_in_reach_or_the_load_fails_with_enomem() {
         config.placement = Placement::Within { first: 0x1000_0000, last: 0x1000_0000 + 4 * page - 1 };
     });
     narrow.noting("m", 1);
-    let mut module = Record::new("large", NETBSD_9_3).module(elf::Machine::Amd64);
+    let mut module = Record::new("large", NETBSD_9_3).module(elf::Machine::NATIVE);
     module.object.nobits(".bss", 3, 8, 1 << 20);
     narrow.put("large", module.object.write().bytes);
     assert_eq!(narrow.fails_whole(|world| world.load("large")).errno(), ENOMEM);

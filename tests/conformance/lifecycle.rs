@@ -22,7 +22,7 @@ fn builtin(name: &str, class: Class, required: &[&str]) -> Builtin {
 /// Puts a module under path `/d/again.kmod` and under its own name; `exporting` says whether it defines a global.
 fn twice(version: u32, exporting: bool) -> World {
     let world = World::new(version);
-    let mut module = noting("m", version, 1).module(elf::Machine::Amd64);
+    let mut module = noting("m", version, 1).module(elf::Machine::NATIVE);
     if exporting {
         module.object.symbol("service", info(sym::GLOBAL, sym::FUNC), module.text.0, 0, 4);
     }
@@ -128,7 +128,10 @@ fn s113_init_finds_its_sections() {
     world.when(1, |probe, _| {
         let instance = probe.instance();
         let (known, unknown) = (instance.find_section("link_set_modules"), instance.find_section(".nowhere"));
-        FOUND.store(i32::from(known.is_some_and(|(_, size)| size == 8) && unknown.is_none()), Ordering::SeqCst);
+        FOUND.store(
+            i32::from(known.is_some_and(|(_, size)| size == size_of::<usize>() as u64) && unknown.is_none()),
+            Ordering::SeqCst,
+        );
         0
     });
     world.load("m").expect("it loads");

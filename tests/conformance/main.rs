@@ -1,6 +1,6 @@
 //! The numbered statements of how NetBSD's module system behaves, as tests: `s041_...` tests statement 41.
 //! `docs/conformance.md` lists all statements with their tests, and where this library differs on purpose.
-#![cfg(target_arch = "x86_64")]
+#![cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 
 mod autoload;
 mod etfs;

@@ -17,7 +17,7 @@ fn version(kernel: u32, version: u32) -> i32 {
 #[test]
 fn s026_no_link_set_is_enoent() {
     let world = World::new(NETBSD_9_3);
-    let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::Amd64).object.write();
+    let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::NATIVE).object.write();
     let name = module.offset_of(".shstrtab") + module.get("link_set_modules", SectionField::Name) as usize;
     module.bytes[name] = b'L';
     world.put("m", module.bytes);
@@ -26,9 +26,10 @@ fn s026_no_link_set_is_enoent() {
 
 #[test]
 fn s027_link_set_of_another_size_is_enoexec() {
-    for size in [0, 4, 16] {
+    let pointer = elf::Machine::NATIVE.pointer() as u64;
+    for size in [0, pointer / 2, 2 * pointer] {
         let world = World::new(NETBSD_9_3);
-        let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::Amd64).object.write();
+        let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::NATIVE).object.write();
         module.set("link_set_modules", SectionField::Size, size);
         world.put("m", module.bytes);
         assert_eq!(world.fails_whole(|world| world.load("m")).errno(), ENOEXEC, "{size} bytes");
@@ -111,7 +112,7 @@ fn s034_class_numbers() {
 fn s035_a_path_may_lead_to_a_module_of_another_name() {
     let world = World::new(NETBSD_9_3);
     let path = format!("{}/x/foo.kmod", world.instance.module_base());
-    world.store.file("modules/x/foo.kmod", Record::new("bar", NETBSD_9_3).bytes(elf::Machine::Amd64));
+    world.store.file("modules/x/foo.kmod", Record::new("bar", NETBSD_9_3).bytes(elf::Machine::NATIVE));
     world.load(&path).expect("it loads");
     assert_eq!(world.active(), ["bar"]);
 }

@@ -10,7 +10,7 @@ use rumpload_test_modules::elf::{self, Field, Record, SectionField, Written, shf
 use std::sync::{Arc, Mutex};
 
 fn module() -> elf::Module {
-    Record::new("m", NETBSD_9_3).module(elf::Machine::Amd64)
+    Record::new("m", NETBSD_9_3).module(elf::Machine::NATIVE)
 }
 
 fn written() -> Written {
@@ -78,8 +78,9 @@ fn s004_executables_and_libraries_are_enoexec() {
 
 #[test]
 fn s005_other_machines_are_enoexec() {
-    assert_eq!(refused(Record::new("m", NETBSD_9_3).bytes(elf::Machine::I386)), ENOEXEC);
-    assert_eq!(spoilt(|module| module.set_header(Field::Machine, 3)), ENOEXEC);
+    assert_eq!(refused(Record::new("m", NETBSD_9_3).bytes(elf::Machine::NATIVE.other())), ENOEXEC);
+    let other = if elf::Machine::NATIVE == elf::Machine::Amd64 { 3 } else { 62 };
+    assert_eq!(spoilt(|module| module.set_header(Field::Machine, other)), ENOEXEC);
     for number in [3, 6] {
         let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::I386).object.write();
         module.set_header(Field::Machine, number);
@@ -152,10 +153,10 @@ fn s013_no_executable_section_is_enoexec() {
 #[test]
 fn s014_empty_data_and_rodata_load_in_every_version() {
     for version in [NETBSD_7_99_34, NETBSD_9_3, NETBSD_10] {
-        let mut no_data = Record::new("m", version).module(elf::Machine::Amd64).object.write();
+        let mut no_data = Record::new("m", version).module(elf::Machine::NATIVE).object.write();
         no_data.set(".data", SectionField::Size, 0);
         // Everything that was read-only becomes data: no read-only segment is left.
-        let mut no_rodata = Record::new("m", version).module(elf::Machine::Amd64).object.write();
+        let mut no_rodata = Record::new("m", version).module(elf::Machine::NATIVE).object.write();
         for name in [".rodata", "link_set_modules"] {
             no_rodata.set(name, SectionField::Flags, shf::A | shf::W);
         }
@@ -190,7 +191,7 @@ fn s016_sections_that_do_not_ask_for_memory_get_none() {
 #[test]
 fn s016_unless_something_loaded_refers_to_them() {
     let world = World::new(NETBSD_9_3);
-    let mut module = noting("m", NETBSD_9_3, 1).module(elf::Machine::Amd64);
+    let mut module = noting("m", NETBSD_9_3, 1).module(elf::Machine::NATIVE);
     let strange = module.object.section(".strange", sht::PROGBITS, 0, 1, b"strange");
     let anchor = module.object.anchor(strange);
     module.object.relocate(module.data, 8, anchor, 1, 0);
@@ -218,11 +219,15 @@ fn s017_writable_code_goes_with_the_code() {
 #[test]
 fn s018_constructors_never_run() {
     let world = World::new(NETBSD_9_3);
-    let mut module = noting("m", NETBSD_9_3, 1).module(elf::Machine::Amd64);
-    // mov edx, 99; jmp note: a constructor that would be noted.
-    let at = module.object.append(module.text, &[0xba, 99, 0, 0, 0, 0xe9, 0, 0, 0, 0]);
+    let mut module = noting("m", NETBSD_9_3, 1).module(elf::Machine::NATIVE);
+    // A constructor that would be noted: mov edx, 99; jmp note, or push 99, 0 and 0; call note; add esp, 12; ret.
+    let (code, call): (&[u8], u64) = match elf::Machine::NATIVE {
+        elf::Machine::Amd64 => (&[0xba, 99, 0, 0, 0, 0xe9, 0, 0, 0, 0], 6),
+        elf::Machine::I386 => (&[0x6a, 99, 0x6a, 0, 0x6a, 0, 0xe8, 0, 0, 0, 0, 0x83, 0xc4, 12, 0xc3], 7),
+    };
+    let at = module.object.append(module.text, code);
     let note = module.object.import("note");
-    module.object.relocate(module.text, at + 6, note, 4, -4);
+    module.object.relocate(module.text, at + call, note, elf::Machine::NATIVE.call_type(), -4);
     let text = module.object.anchor(module.text);
     for (name, kind) in [(".ctors", sht::PROGBITS), (".init_array", sht::INIT_ARRAY), (".fini_array", 15), (".dtors", 1)] {
         let list = module.object.section(name, kind, shf::A | shf::W, 8, &[0; 8]);
@@ -240,7 +245,7 @@ fn s019_nobits_reads_as_zero() {
     let world = World::new(NETBSD_9_3);
     // Twice, so that memory is used again.
     for _ in 0..2 {
-        let mut module = noting("m", NETBSD_9_3, 1).module(elf::Machine::Amd64);
+        let mut module = noting("m", NETBSD_9_3, 1).module(elf::Machine::NATIVE);
         module.object.nobits(".bss", shf::A | shf::W, 32, 5000);
         world.put("m", module.object.write().bytes);
         world.when(1, |probe, event| {
@@ -262,7 +267,7 @@ fn s019_nobits_reads_as_zero() {
 #[test]
 fn s020_alignment_is_honoured() {
     let world = World::new(NETBSD_9_3);
-    let mut module = noting("m", NETBSD_9_3, 1).module(elf::Machine::Amd64);
+    let mut module = noting("m", NETBSD_9_3, 1).module(elf::Machine::NATIVE);
     for (name, align) in [(".a", 1), (".b", 64), (".c", 1), (".d", 8192)] {
         module.object.section(name, sht::PROGBITS, shf::A | shf::W, align, &[1; 3]);
     }
@@ -307,11 +312,13 @@ fn s022_relocations_of_what_has_no_bytes_are_ignored() {
 
 #[test]
 fn s023_hostile_fields_are_enoexec_and_leave_nothing() {
+    let wide = elf::Machine::NATIVE == elf::Machine::Amd64;
+    let (relocations, symbol) = if wide { (".rela.rodata", 24) } else { (".rel.rodata", 16) };
     let count = written().section_count() as u64;
     for info in [count, u64::from(u32::MAX)] {
-        assert_eq!(spoilt(|module| module.set(".rela.rodata", SectionField::Info, info)), ENOEXEC);
+        assert_eq!(spoilt(|module| module.set(relocations, SectionField::Info, info)), ENOEXEC);
     }
-    for place in [57, 64, u64::MAX, u64::MAX - 3] {
+    for place in [65 - elf::Machine::NATIVE.pointer() as u64, 64, u64::MAX, u64::MAX - 3] {
         let mut module = module();
         let anchor = module.object.anchor(module.text);
         module.object.relocate(module.data, place, anchor, 1, 0);
@@ -319,7 +326,7 @@ fn s023_hostile_fields_are_enoexec_and_leave_nothing() {
     }
     assert_eq!(
         spoilt(|module| {
-            let (at, size) = (module.offset_of(".symtab") + 24, module.get(".strtab", SectionField::Size));
+            let (at, size) = (module.offset_of(".symtab") + symbol, module.get(".strtab", SectionField::Size));
             module.put(at, 4, size);
         }),
         ENOEXEC

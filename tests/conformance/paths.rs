@@ -1,6 +1,6 @@
 //! Statements 88 to 97: where modules are looked for, and property lists.
 
-use crate::support::{NETBSD_7_99_34, NETBSD_9_3, World, errno, noting};
+use crate::support::{NETBSD_7_99_34, NETBSD_9_3, PORT, World, errno, noting};
 use rumpload::errno::{EFBIG, EINVAL, ENAMETOOLONG, ENOENT, EPERM};
 use rumpload::properties::{Properties, Value};
 use rumpload::registry::{Builtin, Refusal};
@@ -13,7 +13,7 @@ fn world() -> World {
 }
 
 fn bytes(name: &str) -> Vec<u8> {
-    Record::new(name, NETBSD_9_3).bytes(elf::Machine::Amd64)
+    Record::new(name, NETBSD_9_3).bytes(elf::Machine::NATIVE)
 }
 
 /// A world where directory `d` of the host is `/d`.
@@ -83,9 +83,9 @@ fn s090_paths_ignore_the_module_path_and_autoload_keeps_to_it() {
 
 #[test]
 fn s091_module_path() {
-    assert_eq!(world().instance.module_base(), "/stand/amd64/9.3/modules");
-    assert_eq!(World::new(899_002_500).instance.module_base(), "/stand/amd64/8.99.25/modules");
-    assert_eq!(World::new(NETBSD_7_99_34).instance.module_base(), "/stand/amd64/7.99.34/modules");
+    for (version, name) in [(NETBSD_9_3, "9.3"), (899_002_500, "8.99.25"), (NETBSD_7_99_34, "7.99.34")] {
+        assert_eq!(World::new(version).instance.module_base(), format!("/stand/{PORT}/{name}/modules"));
+    }
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn s093_path_of_the_property_list() {
     let world = with_directory();
     for (object, properties) in [("x.kmod", "x.plist"), ("x", "x.plist"), ("module.mod", "module.mod.plist"), (".kmod", ".plist")]
     {
-        world.store.file(&format!("d/{object}"), noting("m", NETBSD_9_3, 1).bytes(elf::Machine::Amd64));
+        world.store.file(&format!("d/{object}"), noting("m", NETBSD_9_3, 1).bytes(elf::Machine::NATIVE));
         world.store.file(&format!("d/{properties}"), list("<key>k</key><true/>"));
         world.load(&format!("/d/{object}")).unwrap_or_else(|error| panic!("{object}: {error}"));
         let got = world.properties().pop().flatten();

@@ -17,7 +17,7 @@ fn rump() -> Namespace {
 
 /// The full names of what a module that defines `names` with `binding` exports.
 fn exported(names: &[&str], binding: u8) -> Vec<String> {
-    let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::Amd64);
+    let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::NATIVE);
     for name in names {
         module.object.symbol(name, info(binding, sym::FUNC), module.text.0, 0, 4);
     }
@@ -33,7 +33,7 @@ fn exported(names: &[&str], binding: u8) -> Vec<String> {
 fn s077_globals_get_the_prefix_defined_or_not() {
     assert_eq!(exported(&["foo"], sym::GLOBAL), ["rumpns_foo"]);
     let world = World::new(NETBSD_9_3);
-    let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::Amd64);
+    let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::NATIVE);
     module.object.import("foo");
     world.put("m", module.object.write().bytes);
     let error = world.fails_whole(|world| world.load("m"));
@@ -96,7 +96,7 @@ fn load_tails(bytes: Vec<u8>) -> World {
 
 #[test]
 fn s085_shared_tails_are_two_names() {
-    let bytes = module(&Target::NETBSD_7_99_34_AMD64, "tails").expect("compiled");
+    let bytes = module(&Target::native().expect("a target"), "tails").expect("compiled");
     let image = Image::parse(&bytes).expect("well-formed");
     let [whole, tail] = ["vfs_attach", "attach"].map(|name| image.symbols().find(|symbol| symbol.name == name).expect(name));
     assert!(std::ptr::eq(whole.name[4..].as_ptr(), tail.name.as_ptr()), "the linker shares them");
@@ -105,7 +105,7 @@ fn s085_shared_tails_are_two_names() {
     assert!(service.is_some() && own.is_some() && service != own);
 
     // The same with tables of our own.
-    let mut built = Record::new("tails", 799_003_400).module(elf::Machine::Amd64);
+    let mut built = Record::new("tails", 799_003_400).module(elf::Machine::NATIVE);
     built.object.share_tails();
     built.object.symbol("attach", info(sym::GLOBAL, sym::FUNC), built.text.0, 0, 4);
     built.object.import("vfs_attach");
@@ -116,7 +116,7 @@ fn s085_shared_tails_are_two_names() {
 #[test]
 fn s086_string_tables_are_not_rewritten() {
     // A table as large as its names allow: a prefix for each of them would not fit anywhere.
-    let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::Amd64);
+    let mut module = Record::new("m", NETBSD_9_3).module(elf::Machine::NATIVE);
     for index in 0..5000 {
         module.object.symbol(&format!("symbol_{index}"), info(sym::GLOBAL, sym::OBJECT), module.data.0, 0, 0);
     }

@@ -211,7 +211,7 @@ fn s046_listed_twice_counts_twice() {
 #[test]
 fn s047_requirement_of_another_name_is_enoent() {
     let world = world();
-    world.put("b", Record::new("other", NETBSD_9_3).bytes(rumpload_test_modules::elf::Machine::Amd64));
+    world.put("b", Record::new("other", NETBSD_9_3).bytes(rumpload_test_modules::elf::Machine::NATIVE));
     world.plain("a", Some("b"));
     let error = world.fails_whole(|world| world.load("a"));
     assert_eq!(error.errno(), ENOENT);
@@ -223,7 +223,7 @@ fn s048_requirements_come_from_the_module_path() {
     let world = world();
     world.store.directory("elsewhere");
     world.instance.etfs_register("/e", "elsewhere", rumpload::resource::EtfsKind::Subdirectories, Default::default()).unwrap();
-    let bytes = |record: Record<'_>| record.bytes(rumpload_test_modules::elf::Machine::Amd64);
+    let bytes = |record: Record<'_>| record.bytes(rumpload_test_modules::elf::Machine::NATIVE);
     world.store.file("elsewhere/a.kmod", bytes(Record { required: Some("b"), ..Record::new("a", NETBSD_9_3) }));
     world.store.file("elsewhere/b.kmod", bytes(Record::new("b", NETBSD_9_3)));
     assert_eq!(world.fails_whole(|world| world.load("/e/a.kmod")).errno(), ENOENT);

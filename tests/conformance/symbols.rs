@@ -20,7 +20,7 @@ fn world() -> World {
 
 /// Puts module `name`, changed by `change`.
 fn put(world: &World, name: &str, change: impl FnOnce(&mut elf::Module)) {
-    let mut module = Record::new(name, world.instance.config().version.0).module(elf::Machine::Amd64);
+    let mut module = Record::new(name, world.instance.config().version.0).module(elf::Machine::NATIVE);
     change(&mut module);
     world.put(name, module.object.write().bytes);
 }
@@ -228,7 +228,7 @@ fn s064_symbol_index_beyond_the_table_is_enoexec() {
 #[test]
 fn s065_the_record_is_read_before_symbols_are_resolved() {
     let world = world();
-    let mut module = Record::new("m", 902_000_000).module(elf::Machine::Amd64);
+    let mut module = Record::new("m", 902_000_000).module(elf::Machine::NATIVE);
     want("nobody")(&mut module);
     world.put("m", module.object.write().bytes);
     assert_eq!(world.fails_whole(|world| world.load("m")).errno(), EPROGMISMATCH);
@@ -237,7 +237,7 @@ fn s065_the_record_is_read_before_symbols_are_resolved() {
 #[test]
 fn s066_requirements_come_before_symbols() {
     let world = world();
-    let mut module = Record { required: Some("absent"), ..Record::new("m", NETBSD_9_3) }.module(elf::Machine::Amd64);
+    let mut module = Record { required: Some("absent"), ..Record::new("m", NETBSD_9_3) }.module(elf::Machine::NATIVE);
     want("nobody")(&mut module);
     world.put("m", module.object.write().bytes);
     assert_eq!(world.fails_whole(|world| world.load("m")).errno(), ENOENT);
@@ -336,7 +336,7 @@ fn s076_a_failed_load_leaves_no_symbols() {
     });
     assert_eq!(world.fails_whole(|world| world.load("m")).errno(), ENOEXEC);
     let refusing = Record { control: elf::Control::Answers(5, 0, 0), ..Record::new("m", NETBSD_9_3) };
-    let mut module = refusing.module(elf::Machine::Amd64);
+    let mut module = refusing.module(elf::Machine::NATIVE);
     define("service", sym::GLOBAL)(&mut module);
     world.put("m", module.object.write().bytes);
     assert_eq!(world.fails_whole(|world| world.load("m")).errno(), 5);

@@ -166,11 +166,14 @@ pub struct World {
     probe: Arc<Probe>,
 }
 
+/// NetBSD's name for the machine that tests run on.
+pub const PORT: &str = if cfg!(target_arch = "x86") { "i386" } else { "amd64" };
+
 /// Directory of the store that the module path is mapped to.
 pub const MODULES: &str = "modules";
 
 impl World {
-    /// A server whose kernel is `version` on amd64.
+    /// A server whose kernel is `version` on this machine.
     pub fn new(version: u32) -> Self {
         Self::with(version, |_| {})
     }
@@ -187,7 +190,7 @@ impl World {
             clock: clock.clone(),
             entropy: Arc::new(rumpload_hosted::SystemEntropy),
         };
-        let mut config = Config::netbsd(version, Machine::X86_64);
+        let mut config = Config::netbsd(version, Machine::native().expect("a machine"));
         config.hooks = Hooks { properties: keep_properties, ..Hooks::default() };
         change(&mut config);
         let instance = Arc::new(Instance::new(config, host).expect("an instance"));
@@ -212,7 +215,7 @@ impl World {
 
     /// Puts the module of a record under its own name.
     pub fn add(&self, record: &elf::Record<'_>) {
-        self.put(record.name, record.bytes(elf::Machine::Amd64));
+        self.put(record.name, record.bytes(elf::Machine::NATIVE));
     }
 
     /// Puts a module that answers 0, requiring `required`.

@@ -14,6 +14,38 @@ pub enum Machine {
     I386,
 }
 
+impl Machine {
+    /// The machine that this program runs on, where that is one of them; else amd64.
+    pub const NATIVE: Self = if cfg!(target_arch = "x86") { Self::I386 } else { Self::Amd64 };
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Amd64 => Self::I386,
+            Self::I386 => Self::Amd64,
+        }
+    }
+
+    /// Bytes of a pointer.
+    #[must_use]
+    pub const fn pointer(self) -> usize {
+        match self {
+            Self::Amd64 => 8,
+            Self::I386 => 4,
+        }
+    }
+
+    /// Relocation type of a call's distance.
+    #[must_use]
+    pub const fn call_type(self) -> u32 {
+        match self {
+            Self::Amd64 => 4,
+            Self::I386 => 2,
+        }
+    }
+}
+
 /// Section types (`SHT_*`).
 #[allow(missing_docs, reason = "the names are those of elf(5)")]
 pub mod sht {
@@ -121,7 +153,7 @@ impl Object {
     /// Bytes of a pointer.
     #[must_use]
     pub fn pointer(&self) -> usize {
-        if self.wide() { 8 } else { 4 }
+        self.machine.pointer()
     }
 
     /// Relocation type of a pointer.
@@ -600,7 +632,7 @@ impl Record<'_> {
                 let jump: &[u8] =
                     if machine == Machine::Amd64 { &[0xe9, 0, 0, 0, 0] } else { &[0xe8, 0, 0, 0, 0, 0x83, 0xc4, 12, 0xc3] };
                 object.append(text, jump);
-                object.relocate(text, at + 1, function, if machine == Machine::Amd64 { 4 } else { 2 }, -4);
+                object.relocate(text, at + 1, function, machine.call_type(), -4);
             }
         }
     }
