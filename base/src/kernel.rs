@@ -1,4 +1,5 @@
 use crate::abi::Abi;
+use crate::kern::heap::HeapSource;
 use crate::{export, kern, trace, vfs};
 use alloc::sync::Arc;
 use rumpload::properties::Properties;
@@ -18,13 +19,22 @@ pub struct Boot {
     pub page_memory: usize,
     /// Bytes of memory for blocks of devices that nobody uses at the moment.
     pub buffer_memory: usize,
+    /// Where the memory comes from that modules hold.
+    pub heap: HeapSource,
 }
 
 impl Boot {
     /// A kernel with `abi`'s layouts and the configuration given, with memory as a process has it.
     #[must_use]
     pub fn new(config: Config, abi: &'static Abi) -> Self {
-        Self { config, abi, trace: false, page_memory: vfs::PAGE_MEMORY, buffer_memory: vfs::buffer::DEFAULT_LIMIT }
+        Self {
+            config,
+            abi,
+            trace: false,
+            page_memory: vfs::PAGE_MEMORY,
+            buffer_memory: vfs::buffer::DEFAULT_LIMIT,
+            heap: HeapSource::default(),
+        }
     }
 }
 
@@ -54,16 +64,17 @@ impl Kernel {
     /// # Errors
     /// What making the instance or its export table can fail with: the host has no memory for the stack or the exports.
     pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
-        let Boot { mut config, abi, trace, page_memory, buffer_memory } = boot;
+        let Boot { mut config, abi, trace, page_memory, buffer_memory, heap } = boot;
         config.hooks.refresh = refresh;
         config.hooks.properties = properties;
         config.hooks.release_properties = release_properties;
         let exports = export::all(abi);
+        let memory = Arc::clone(&host.memory);
         let kernel = Arc::new(Self {
             instance: Instance::new(config, host)?,
             abi,
             vfs: vfs::State::new(abi),
-            kern: kern::State::new(),
+            kern: kern::State::new(heap, memory),
             trace: trace::State::new(trace),
         });
         kernel.instance.set_context(Arc::as_ptr(&kernel) as usize);

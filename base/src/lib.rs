@@ -39,6 +39,7 @@ pub use device::{Device, Label};
 pub use directory::DirectoryEntry;
 pub use error::{Errno, FileError, MountError};
 pub use file::File;
+pub use kern::heap::HeapSource;
 pub use kernel::{Boot, Kernel};
 pub use mount_request::{MountRequest, MountStatus};
 pub use stat::{FileKind, Stat, Timestamp};

@@ -78,9 +78,14 @@ extern "C" fn out_of_time(_signal: libc::c_int, _info: *mut libc::siginfo_t, mac
         report("runaway ours", None, StackPoint { stack, frame: None });
     }
     handle(libc::SIGSEGV, came_back);
+    // Nobody runs in the pages now, and who wants to is to fault.
+    protect(libc::PROT_NONE);
+}
+
+fn protect(protection: i32) {
     for (start, len) in TEXT.get().into_iter().flatten() {
-        // SAFETY: nobody runs in the pages now, and who wants to is to fault.
-        unsafe { libc::mprotect(*start as *mut libc::c_void, *len, libc::PROT_NONE) };
+        // SAFETY: the pages hold module code, which this program runs for the last time.
+        unsafe { libc::mprotect(*start as *mut libc::c_void, *len, protection) };
     }
 }
 
@@ -92,6 +97,8 @@ extern "C" fn came_back(_signal: libc::c_int, _info: *mut libc::siginfo_t, machi
 
 /// Says where the child is, and ends it. Whatever it was in the middle of, it is done with.
 fn report(what: &str, at: Option<usize>, from: StackPoint) -> ! {
+    // Backtraces look at the code.
+    protect(libc::PROT_READ);
     let mut calls = [RunAddr::new(0); CALLS];
     let first = usize::from(at.is_some());
     // What was interrupted lies in module code, not behind a call.

@@ -3,12 +3,14 @@
 //! All of it belongs to a kernel, so that one whose modules forgot a block, or were ended in the middle, gives everything back
 //! when it is dropped. Blocks are aligned to 16 bytes.
 
-use super::heap::Heap;
+use super::heap::{Heap, HeapSource};
 use super::panic::panic_message;
 use crate::export::{Export, function};
 use crate::kernel::kernel;
+use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use core::ptr;
+use rumpload::resource::Memory;
 
 const M_ZERO: i32 = crate::abi::constants::M_ZERO;
 const M_NOWAIT: i32 = crate::abi::constants::M_NOWAIT;
@@ -34,13 +36,11 @@ pub(crate) struct State {
     limit: Cell<usize>,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self { heap: RefCell::default(), usage: Cell::default(), limit: Cell::new(LIMIT) }
-    }
-}
-
 impl State {
+    pub(crate) fn new(source: HeapSource, memory: Arc<dyn Memory>) -> Self {
+        Self { heap: RefCell::new(Heap::new(source, memory)), usage: Cell::default(), limit: Cell::new(LIMIT) }
+    }
+
     /// What is held now.
     pub(crate) fn usage(&self) -> Usage {
         self.usage.get()
@@ -174,11 +174,18 @@ pub(crate) const EXPORTS: &[Export] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{State, Usage};
+    use super::{HeapSource, State, Usage};
+    use alloc::sync::Arc;
+    use rumpload::address::RunAddr;
+    use rumpload::resource::Detached;
+
+    fn state() -> State {
+        State::new(HeapSource::Allocator, Arc::new(Detached::new(RunAddr::new(0x10_0000), 4096)))
+    }
 
     #[test]
     fn blocks_are_counted_and_given_back() {
-        let state = State::default();
+        let state = state();
         let one = state.alloc(100, true);
         let two = state.alloc(0, false);
         assert!(one.addr() % 16 == 0 && two.addr() % 16 == 0);
@@ -196,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_no_block_is_refused() {
-        let state = State::default();
+        let state = state();
         let words = [0usize; 16];
         // SAFETY: looked up, not touched.
         assert!(unsafe { state.free(words.as_ptr().add(8).cast_mut().cast()) }.is_err());

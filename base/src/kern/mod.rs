@@ -16,7 +16,7 @@ pub(crate) mod division;
 pub(crate) mod errno;
 pub(crate) mod format;
 pub(crate) mod hash;
-mod heap;
+pub(crate) mod heap;
 pub(crate) mod kauth;
 pub(crate) mod later;
 pub(crate) mod lock;
@@ -46,7 +46,9 @@ pub(crate) mod workqueue;
 use crate::abi::Abi;
 use crate::export::Export;
 use crate::kernel::Kernel;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use rumpload::resource::Memory;
 
 /// State of one kernel's services.
 pub(crate) struct State {
@@ -67,7 +69,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(source: heap::HeapSource, memory: Arc<dyn Memory>) -> Self {
         Self {
             process: process::State::default(),
             time: time::State::default(),
@@ -81,7 +83,7 @@ impl State {
             sleep: sleep::State::default(),
             dirhash: dirhash::State::default(),
             vmem: vmem::State::default(),
-            memory: memory::State::default(),
+            memory: memory::State::new(source, memory),
         }
     }
 }

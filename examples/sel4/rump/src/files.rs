@@ -12,7 +12,9 @@ use rumpload::registry::Code;
 use rumpload::resource::{Host, HostErrorKind};
 use rumpload::{Config, Instance, Machine, Trigger};
 use rumpload_base::abi::Abi;
-use rumpload_base::{Boot, Device, File, FileError, FileKind, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp};
+use rumpload_base::{
+    Boot, Device, File, FileError, FileKind, HeapSource, Kernel, MountArguments, MountError, MountRequest, Stat, Timestamp,
+};
 use rumpload_l4::{Connection, EntryKind, Failure, FileService, FileStat, Mount, RemoteBlock, Status};
 use rumpload_sel4::DomainMemory;
 
@@ -64,7 +66,9 @@ impl KernelFiles {
             console.write(&format!("starting the kernel: {error}\n"));
             Failure::from(HostErrorKind::Io)
         };
-        let boot = Boot { page_memory: PAGE_MEMORY, buffer_memory: BUFFER_MEMORY, ..Boot::new(config, abi) };
+        // The domain's heap is measured for what modules hold; memory for their code is another.
+        let heap = HeapSource::Allocator;
+        let boot = Boot { page_memory: PAGE_MEMORY, buffer_memory: BUFFER_MEMORY, heap, ..Boot::new(config, abi) };
         let kernel = Kernel::boot(boot, self.start.host.clone()).map_err(|error| say(&error))?;
         kernel.instance().map_modules("").map_err(|error| say(&error))?;
         Ok(kernel)
