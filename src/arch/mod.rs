@@ -73,24 +73,20 @@ impl Machine {
         machine.is_built().then_some(machine)
     }
 
-    /// True if modules for the machine can be linked: x86 and the machine this is compiled for always, any other with the feature
-    /// `machines`.
+    /// True if modules for the machine can be linked: the machine this is compiled for, and any other with the feature `machines`.
     #[inline(always)]
     pub const fn is_built(self) -> bool {
-        const NATIVE: Option<Machine> = Machine::native();
-        match NATIVE {
-            _ if cfg!(feature = "machines") => true,
-            Some(native) if native as u8 == self as u8 => true,
-            _ => matches!(self, Self::X86_64 | Self::X86),
+        match Self::ONLY {
+            Some(only) => only as u8 == self as u8,
+            None => cfg!(feature = "machines"),
         }
     }
 
-    /// True if there is more than x86, which is little-endian and has no addresses in pieces.
-    pub(crate) const BEYOND_X86: bool = Self::Aarch64.is_built()
-        || Self::Riscv64.is_built()
-        || Self::Arm.is_built()
-        || Self::PowerPc64.is_built()
-        || Self::S390x.is_built();
+    /// The machine of every image there can be, if there is but one.
+    pub(crate) const ONLY: Option<Self> = if cfg!(feature = "machines") { None } else { Self::native() };
+
+    /// True if there may be a machine whose code holds addresses in pieces.
+    pub(crate) const HAS_PIECES: bool = !matches!(Self::ONLY, Some(Self::X86_64 | Self::X86));
 
     /// The machine this code runs on, if modules for it can be entered or linked at all.
     pub const fn native() -> Option<Self> {

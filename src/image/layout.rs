@@ -12,29 +12,23 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// As [`big`](Self::big); constant where every machine is little-endian.
-    #[inline(always)]
-    pub(crate) const fn is_big(self) -> bool {
-        Machine::BEYOND_X86 && self.big
-    }
-
     #[inline(always)]
     pub(crate) fn u16(self, bytes: &[u8], at: usize) -> u16 {
         let raw = [bytes[at], bytes[at + 1]];
-        if self.is_big() { u16::from_be_bytes(raw) } else { u16::from_le_bytes(raw) }
+        if self.big { u16::from_be_bytes(raw) } else { u16::from_le_bytes(raw) }
     }
 
     #[inline(always)]
     pub(crate) fn u32(self, bytes: &[u8], at: usize) -> u32 {
         let raw = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-        if self.is_big() { u32::from_be_bytes(raw) } else { u32::from_le_bytes(raw) }
+        if self.big { u32::from_be_bytes(raw) } else { u32::from_le_bytes(raw) }
     }
 
     #[inline(always)]
     pub(crate) fn u64(self, bytes: &[u8], at: usize) -> u64 {
         let raw =
             [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3], bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]];
-        if self.is_big() { u64::from_be_bytes(raw) } else { u64::from_le_bytes(raw) }
+        if self.big { u64::from_be_bytes(raw) } else { u64::from_le_bytes(raw) }
     }
 
     /// A word of the class: four or eight bytes.
@@ -99,6 +93,18 @@ pub(crate) struct RawRelocation {
 impl Format {
     pub(crate) const fn new(wide: bool, big: bool) -> Self {
         Self { wide, order: Order { big } }
+    }
+
+    /// The same format; what all images have in common is constant.
+    #[inline(always)]
+    pub(crate) const fn known(self) -> Self {
+        match Machine::ONLY {
+            None => self,
+            Some(only) => {
+                let big = only.has_form(only.is_wide(), true) && (self.order.big || !only.has_form(only.is_wide(), false));
+                Self::new(only.is_wide(), big)
+            }
+        }
     }
 
     pub(crate) const fn header_size(self) -> usize {

@@ -145,17 +145,20 @@ pub struct Relocation {
 impl<'a> Image<'a> {
     /// The machine it was built for.
     pub fn machine(&self) -> Machine {
-        self.machine
+        match Machine::ONLY {
+            Some(only) => only,
+            None => self.machine,
+        }
     }
 
     /// Width of addresses.
     pub fn class(&self) -> Class {
-        if self.format.wide { Class::Elf64 } else { Class::Elf32 }
+        if self.format().wide { Class::Elf64 } else { Class::Elf32 }
     }
 
     /// Byte order of the file and of its machine code's data.
     pub fn endian(&self) -> Endian {
-        if self.format.order.big { Endian::Big } else { Endian::Little }
+        if self.format().order.big { Endian::Big } else { Endian::Little }
     }
 
     /// The bytes of the file.
@@ -165,12 +168,12 @@ impl<'a> Image<'a> {
 
     /// Number of section headers, the null one included.
     pub fn section_count(&self) -> usize {
-        self.headers.len() / self.format.section_size()
+        self.headers.len() / self.format().section_size()
     }
 
     /// The section `index`, if there is one.
     pub fn section(&self, index: SectionIndex) -> Option<Section<'a>> {
-        let size = self.format.section_size();
+        let size = self.format().section_size();
         let record = self.headers.get((index.0 as usize).checked_mul(size)?..)?.get(..size)?;
         Some(self.made(index, record))
     }
@@ -178,14 +181,14 @@ impl<'a> Image<'a> {
     /// All sections in header order, the null one included.
     pub fn sections(&self) -> impl Iterator<Item = Section<'a>> + use<'a> {
         let image = *self;
-        let records = self.headers.chunks_exact(self.format.section_size()).enumerate();
+        let records = self.headers.chunks_exact(self.format().section_size()).enumerate();
         records.map(move |(index, record)| image.made(SectionIndex(index as u32), record))
     }
 
     #[inline]
     fn made(&self, index: SectionIndex, record: &[u8]) -> Section<'a> {
-        let header = self.format.section_header(record);
-        Section { index, header, bytes: self.bytes, names: self.section_names, format: self.format }
+        let header = self.format().section_header(record);
+        Section { index, header, bytes: self.bytes, names: self.section_names, format: self.format() }
     }
 
     /// The first section called `name`.
@@ -200,7 +203,7 @@ impl<'a> Image<'a> {
 
     /// Number of symbols, the null one included; at least one.
     pub fn symbol_count(&self) -> usize {
-        self.symbols.len() / self.format.symbol_size()
+        self.symbols.len() / self.format().symbol_size()
     }
 
     /// The symbol `index`, if there is one.
@@ -230,21 +233,21 @@ impl<'a> Image<'a> {
         let first = self.first_global;
         let records = self.symbols.get(first as usize * format.symbol_size()..).unwrap_or_default();
         let records = records.chunks_exact(format.symbol_size()).enumerate();
-        records.map(move |(index, record)| (first + index as u32, format.symbol(record)))
+        records.map(move |(index, record)| (first + index as u32, format.known().symbol(record)))
     }
 
     pub(crate) fn format(&self) -> Format {
-        self.format
+        self.format.known()
     }
 
     pub(crate) fn raw_symbol(&self, index: SymbolIndex) -> Option<RawSymbol> {
-        let size = self.format.symbol_size();
+        let size = self.format().symbol_size();
         let record = self.symbols.get((index.0 as usize).checked_mul(size)?..)?.get(..size)?;
-        Some(self.format.symbol(record))
+        Some(self.format().symbol(record))
     }
 
     pub(crate) fn raw_symbols(&self) -> impl Iterator<Item = RawSymbol> + use<'a> {
-        let format = self.format;
+        let format = self.format();
         self.symbols.chunks_exact(format.symbol_size()).map(move |record| format.symbol(record))
     }
 
@@ -422,7 +425,7 @@ impl<'a> Section<'a> {
         let records = if self.relocates().is_some() { self.data() } else { &[] };
         let (format, explicit) = (self.format, self.is_explicit());
         records.chunks_exact(format.relocation_size(explicit)).map(move |record| {
-            let RawRelocation { offset, symbol, kind, addend } = format.relocation(explicit, record);
+            let RawRelocation { offset, symbol, kind, addend } = format.known().relocation(explicit, record);
             Relocation { offset, symbol: SymbolIndex(symbol), kind, addend: explicit.then_some(addend) }
         })
     }

@@ -178,7 +178,7 @@ fn table_of(section: &Section<'_>, entry: usize) -> Result<(), LinkError> {
 
 fn symbol_table(image: &mut Image<'_>) -> Result<(), LinkError> {
     let Some(section) = image.section(image.symbol_section) else { return Ok(()) };
-    table_of(&section, image.format.symbol_size())?;
+    table_of(&section, image.format().symbol_size())?;
     if section.size() == 0 {
         return Err(LinkError::malformed(section.place(), Problem::Empty));
     }
@@ -210,17 +210,17 @@ fn check_section(image: &Image<'_>, section: &Section<'_>) -> Result<(), LinkErr
         if header.link != image.symbol_section.0 {
             return Err(LinkError::malformed(section.place(), Problem::Link(header.link)));
         }
-        table_of(section, image.format.relocation_size(section.is_explicit()))?;
+        table_of(section, image.format().relocation_size(section.is_explicit()))?;
     }
     Ok(())
 }
 
 /// Checks every symbol; gives the index of the first that is not local.
 fn check_symbols(image: &Image<'_>) -> Result<u32, LinkError> {
-    if image.format.wide && !image.format.order.big {
+    if image.format().wide && !image.format().order.big {
         symbols_in(image, const { Format::new(true, false) })
     } else {
-        symbols_in(image, image.format)
+        symbols_in(image, image.format())
     }
 }
 
@@ -251,7 +251,7 @@ fn symbols_in(image: &Image<'_>, format: Format) -> Result<u32, LinkError> {
 
 #[cold]
 fn bad_symbol(image: &Image<'_>, index: usize, symbol: &RawSymbol, named: bool) -> LinkError {
-    let at = index as u64 * image.format.symbol_size() as u64;
+    let at = index as u64 * image.format().symbol_size() as u64;
     let table = image.section(image.symbol_section).map_or(Place::FILE, |section| section.place());
     let place = table.entry(index as u32).at(at);
     let section = u32::from(symbol.section);
@@ -262,7 +262,7 @@ fn bad_symbol(image: &Image<'_>, index: usize, symbol: &RawSymbol, named: bool) 
     } else if section as usize >= image.section_count() {
         LinkError::malformed(place, Problem::SymbolSection(section))
     } else {
-        let size = image.section_size(image.format, section);
+        let size = image.section_size(image.format(), section);
         LinkError::malformed(place, Problem::SymbolValue { value: symbol.value, size })
     }
 }

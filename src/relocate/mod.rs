@@ -189,7 +189,7 @@ fn usual<const EXPLICIT: bool>(
             let Some(place) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) else { return false };
             let from = if kind == Kind::Word32 { 0 } else { run.wrapping_add(relocation.offset) };
             let number = order.u32(place, 0).wrapping_add(symbol as u32).wrapping_sub(from as u32);
-            *place = if order.is_big() { number.to_be_bytes() } else { number.to_le_bytes() };
+            *place = if order.big { number.to_be_bytes() } else { number.to_le_bytes() };
             true
         }
         _ => false,

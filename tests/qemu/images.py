@@ -2,12 +2,15 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE = ROOT / "examples/sel4"
+# Whose code is told apart in an image.
+CRATES = {"rumpload", "rumpload_base", "rumpload_l4", "rumpload_sel4", "sel4_runtime", "rump", "roxmltree"}
 TARGET = "x86_64-unknown-linux-gnu"
 
 
@@ -54,6 +57,21 @@ def segments(root, name):
     done = subprocess.run(["size", "-A", file], stdout=subprocess.PIPE, text=True, check=True)
     sizes = {line.split()[0]: int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith(".")}
     return sizes.get(".text", 0), sizes.get(".data", 0) + sizes.get(".bss", 0)
+
+
+def core_text(root):
+    """Bytes of code of the core in the image `rump` beside `root`: functions of the crate `rumpload`, and generic ones of others
+    that are compiled for its types. What the compiler put inside a function of the core counts, whoever wrote it; the XML parser's
+    own functions do not, nor do constants."""
+    file = directory(root.name.removeprefix("root-")) / "rump"
+    listing = subprocess.run(["nm", "--print-size", "--defined-only", file], stdout=subprocess.PIPE, text=True, check=True)
+    names = subprocess.run(["c++filt", "-r"], input=listing.stdout, stdout=subprocess.PIPE, text=True, check=True).stdout
+    total = 0
+    for line in names.splitlines():
+        found = re.match(r"[0-9a-f]+ ([0-9a-f]+) [tT] (.*)", line)
+        if found and set(re.findall(r"\b(\w+)(?:\[[0-9a-f]+\])?::", found[2])) & CRATES == {"rumpload"}:
+            total += int(found[1], 16)
+    return total
 
 
 def sample_modules(output):
