@@ -1,6 +1,5 @@
 //! Property lists: the dictionary beside a module (`<module>.plist`), as proplib writes it (`proplib(3)`, XML form).
 
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -31,9 +30,9 @@ pub enum Value {
     Dictionary(Properties),
 }
 
-/// A dictionary.
+/// A dictionary. A vector in the order of keys: lists are short, and a tree would be larger than everything else here.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Properties(BTreeMap<String, Value>);
+pub struct Properties(Vec<(String, Value)>);
 
 /// Why a property list was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +58,7 @@ impl Properties {
         let fail = |why: &str, line| PropertiesError { why: why.to_string(), line };
         let text = core::str::from_utf8(bytes).map_err(|_| fail("not UTF-8", 0))?;
         let text = text.trim_end_matches('\0');
-        let options = ParsingOptions { allow_dtd: true, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
-        let document = Document::parse_with_options(text, options).map_err(|error| fail(&error.to_string(), error.pos().row))?;
+        let document = document(text).map_err(|error| fail(&error.to_string(), error.pos().row))?;
         let root = document.root_element();
         if root.tag_name().name() != "plist" {
             return Err(fail("the root element is not <plist>", 1));
@@ -75,18 +73,25 @@ impl Properties {
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key)
+        self.position(key).ok().map(|at| &self.0[at].1)
     }
 
     /// Sets `key`, replacing what was there.
     pub fn set(&mut self, key: &str, value: Value) {
-        self.0.insert(key.to_string(), value);
+        match self.position(key) {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (key.to_string(), value)),
+        }
+    }
+
+    fn position(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| other.as_str().cmp(key))
     }
 
     /// Sets every key of `over`.
     pub fn merge(&mut self, over: &Self) {
         for (key, value) in &over.0 {
-            self.0.insert(key.clone(), value.clone());
+            self.set(key, value.clone());
         }
     }
 
@@ -100,6 +105,13 @@ impl Properties {
     pub fn noautoload(&self) -> bool {
         matches!(self.get("noautoload"), Some(Value::Bool(true)))
     }
+}
+
+/// Never inlined, so that the parser can be told apart in an image.
+#[inline(never)]
+fn document(text: &str) -> Result<Document<'_>, roxmltree::Error> {
+    let options = ParsingOptions { allow_dtd: true, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+    Document::parse_with_options(text, options)
 }
 
 fn error(node: Node<'_, '_>, why: &str) -> PropertiesError {

@@ -62,14 +62,14 @@ def segments(root, name):
 def core_text(root):
     """Bytes of code of the core in the image `rump` beside `root`: functions of the crate `rumpload`, and generic ones of others
     that are compiled for its types. What the compiler put inside a function of the core counts, whoever wrote it; the XML parser's
-    own functions do not, nor do constants."""
+    own functions and the one of the core that holds its body do not, nor do constants."""
     file = directory(root.name.removeprefix("root-")) / "rump"
     listing = subprocess.run(["nm", "--print-size", "--defined-only", file], stdout=subprocess.PIPE, text=True, check=True)
     names = subprocess.run(["c++filt", "-r"], input=listing.stdout, stdout=subprocess.PIPE, text=True, check=True).stdout
     total = 0
     for line in names.splitlines():
         found = re.match(r"[0-9a-f]+ ([0-9a-f]+) [tT] (.*)", line)
-        if found and set(re.findall(r"\b(\w+)(?:\[[0-9a-f]+\])?::", found[2])) & CRATES == {"rumpload"}:
+        if found and not found[2].endswith("::properties::document") and set(re.findall(r"\b(\w+)(?:\[[0-9a-f]+\])?::", found[2])) & CRATES == {"rumpload"}:
             total += int(found[1], 16)
     return total
 

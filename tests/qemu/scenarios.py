@@ -30,6 +30,9 @@ TREE = {
 }
 
 
+# Bytes of code that the core may take in an image.
+CORE_MOST = 96 << 10
+
 # Answers of the host, from the first request to a new domain on, that faults are tried at.
 COLD = 16
 
@@ -81,6 +84,15 @@ def files(setup):
     if data(lines) != TREE["large"]:
         raise machine.Failure("the bytes of a file differ", log)
     print(footprint(setup.root, lines, log))
+    print(core_size(setup.root))
+
+
+def core_size(root):
+    """What the core's code takes in the domain with the library; fails if that is too much."""
+    size = images.core_text(root)
+    if not 0 < size <= CORE_MOST:
+        raise machine.Failure(f"the core has {size} bytes of code, {CORE_MOST} are allowed")
+    return f"core: {size} bytes of code, at most {CORE_MOST}"
 
 
 def footprint(root, lines, log):

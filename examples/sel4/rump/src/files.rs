@@ -89,14 +89,8 @@ impl KernelFiles {
     }
     /// Says on the console why a mount failed: the protocol has room for a number only.
     fn tell(&self, error: &MountError) {
-        use core::error::Error;
-        let mut text = format!("{error}");
-        let mut source = error.source();
-        while let Some(error) = source {
-            text = format!("{text}: {error}");
-            source = error.source();
-        }
-        self.start.host.console.write(&format!("{text}\n"));
+        // The text of a mount error includes its causes.
+        self.start.host.console.write(&format!("{error}\n"));
     }
 }
 
