@@ -1,7 +1,8 @@
-use crate::support::{run, samples, text};
+use crate::support::{Outcome, run, samples, text};
 use rumpload_test_modules::NAMES;
+use std::process::Command;
 
-fn load(arguments: &[&str]) -> crate::support::Outcome {
+fn load(arguments: &[&str]) -> Outcome {
     run(&[&["load", "--modules", text(samples())], arguments].concat())
 }
 
@@ -77,6 +78,25 @@ fn counts_as_json_and_success_when_none_failed() {
     assert_eq!((&json[1]["module"], &json[1]["outcome"]), (&"missing".into(), &"missing-symbols".into()));
     assert!(json[1]["reason"].as_str().expect("a reason").contains("rumpns_no_such_variable"));
     assert_eq!(json[2], serde_json::json!({ "started": 1, "missing_symbols": 1, "failed": 0, "of": 2 }));
+}
+
+#[test]
+fn a_process_that_is_killed_is_a_failure_of_its_module_only() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["crash_loop", "hello"] {
+        std::fs::create_dir(directory.path().join(name)).expect("made");
+        let file = format!("{name}/{name}.kmod");
+        std::fs::copy(samples().join(&file), directory.path().join(&file)).expect("copied");
+    }
+    // Whoever computes for a second gets a signal; it is not the tool that waits.
+    let limited = "ulimit -c 0; ulimit -St 1; exec \"$@\"";
+    let tool = env!("CARGO_BIN_EXE_rumpload");
+    let arguments = ["-c", limited, "sh", tool, "load", "--all", "--timeout", "600", "--modules", text(directory.path())];
+    let outcome: Outcome = Command::new("sh").args(arguments).output().expect("it starts").into();
+    let lines = outcome.lines();
+    assert!(lines[0].starts_with("failed crash_loop: its process ended by signal: 24 (SIGXCPU)"), "{outcome:?}");
+    assert_eq!(lines[1..], ["started hello", "started 1, missing symbols 0, failed 1 of 2"]);
+    assert_eq!(outcome.status, Some(1));
 }
 
 #[test]

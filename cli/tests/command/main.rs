@@ -19,7 +19,7 @@ fn each_command_documents_each_of_its_options() {
             let option = line.trim_start();
             let positional = option.starts_with(['[', '<']) && line.starts_with("  ") && !line.starts_with("    ");
             let indent = line.len() - option.len();
-            if (option.starts_with('-') && indent < 10) || positional {
+            if (option.starts_with('-') && (1..10).contains(&indent)) || positional {
                 let beside = option.split_once("  ").is_some_and(|(_, text)| !text.trim().is_empty());
                 let below = lines.get(index + 1).is_some_and(|next| next.starts_with("          "));
                 assert!(beside || below, "{command}: {option} is not documented");

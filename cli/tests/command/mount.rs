@@ -67,6 +67,15 @@ fn extracting_a_tree() {
 }
 
 #[test]
+fn inserting_where_changes_are_refused() {
+    let image = Image::tree();
+    let from = image.beside("new");
+    fs::write(&from, b"new").expect("written");
+    image.mount(&["--insert", text(&from), "/new"]).failed(&["/mnt/new", "EROFS"]);
+    image.mount(&["--insert", text(&image.beside("missing")), "/new"]).failed(&[text(&image.beside("missing"))]);
+}
+
+#[test]
 fn what_the_file_system_says_and_what_is_loaded() {
     let image = Image::tree();
     let outcome = image.mount(&["--stat"]).succeeded();
