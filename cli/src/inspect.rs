@@ -8,6 +8,7 @@ use rumpload::image::{Binding, Definition, Image, Section, Symbol, SymbolType};
 use rumpload::metadata::netbsd::Modinfo;
 use rumpload::registry::Era;
 use rumpload::rename::{ExemptRules, Namespace};
+use rumpload_base::TRAPS;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -75,6 +76,9 @@ struct Imported {
     weak: bool,
     /// How many relocations of loaded sections use it.
     uses: u64,
+    /// Why calling it ends the instance, if it is a declared trap of the base kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trap: Option<&'static str>,
 }
 
 impl Inspect {
@@ -123,6 +127,7 @@ impl Inspect {
                 name: full(&symbol),
                 weak: symbol.binding == Binding::Weak,
                 uses: uses.get(&symbol.index.0).copied().unwrap_or(0),
+                trap: TRAPS.iter().find(|trap| trap.name == symbol.name).map(|trap| trap.reason),
             })
             .collect();
         imports.sort_by(|one, other| one.name.cmp(&other.name));
@@ -252,7 +257,8 @@ impl Report {
         writeln!(output, "  imports     {}", module.imports.len())?;
         for import in &module.imports {
             let weak = if import.weak { " weak" } else { "" };
-            writeln!(output, "    {:>8} uses  {}{weak}", import.uses, import.name)?;
+            let trap = import.trap.map_or_else(String::new, |reason| format!(" (declared trap: {reason})"));
+            writeln!(output, "    {:>8} uses  {}{weak}{trap}", import.uses, import.name)?;
         }
         Ok(())
     }

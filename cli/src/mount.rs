@@ -16,20 +16,22 @@ use std::time::Instant;
 
 /// Mount file systems out of stock modules, and look into them.
 ///
-/// Data goes to standard output in this order: listings, attributes, contents, hashes, statistics. Without any of them the
-/// file system is mounted and unmounted again.
+/// Data goes to standard output in this order: listings, attributes, contents, hashes, statistics. Without any of them the file
+/// system is mounted and unmounted again. The exit status is 0 if all of it succeeded. Where some files of a tree or names of a
+/// directory cannot be read, as on a damaged image, each is named on standard error, the others are printed, and the exit
+/// status is 1.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").args(["kind", "mounts"]).required(true).multiple(true)))]
 pub struct Mount {
     #[command(flatten)]
     mounts: Mounts,
-    /// List a directory.
+    /// List a directory, sorted in byte order, or one file.
     #[arg(long, value_name = "PATH")]
     ls: Vec<String>,
     /// With --ls: attributes and targets of links too.
     #[arg(short = 'l', long)]
     long: bool,
-    /// All attributes of a file.
+    /// Show all attributes of a file; a symbolic link is not followed.
     #[arg(long = "attributes", value_name = "PATH")]
     attributes: Vec<String>,
     /// Write the bytes of a file, and nothing else.
@@ -38,22 +40,22 @@ pub struct Mount {
     /// Copy a file or tree of the host into the server, before anything is shown; the mount has to take changes (-o rw).
     #[arg(long, num_args = 2, value_names = ["FROM", "PATH"])]
     insert: Vec<PathBuf>,
-    /// Copy a file or tree out of the server.
+    /// Copy a file or tree out of the server, to a name on the host that does not exist. Links and permissions are kept.
     #[arg(long, num_args = 2, value_names = ["PATH", "TO"])]
     extract: Vec<PathBuf>,
     /// One line per regular file: SHA-256, two blanks, path; sorted by path.
     #[arg(long)]
     walk: bool,
-    /// Read every regular file.
+    /// Read every regular file, and do nothing with the bytes; see --time.
     #[arg(long)]
     read_all: bool,
-    /// Read them this often.
+    /// With --read-all: read them this often.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "read_all")]
     repeat: u32,
-    /// What the file systems say about themselves, and the modules that are loaded.
+    /// What the file systems say about themselves (statvfs), and the modules that are loaded (modstat).
     #[arg(long)]
     stat: bool,
-    /// How long each stage took, on standard error.
+    /// How long each stage took, in milliseconds, on standard error.
     #[arg(long)]
     time: bool,
     /// Listings and module lists as lines of JSON.

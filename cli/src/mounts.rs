@@ -18,24 +18,29 @@ const DIRECTORY: &str = "/mnt";
 /// The file systems of a server.
 #[derive(Debug, Args)]
 pub struct Mounts {
-    /// Directory of modules: DIR/NAME/NAME.kmod.
+    /// Directory of modules: DIR/NAME/NAME.kmod, as kernels have it. It appears at the module path inside the server.
     #[arg(long, value_name = "DIR")]
     modules: PathBuf,
-    /// Type of the file system; the module of this name is autoloaded.
+    /// Type of the file system: cd9660, ffs, msdos, ... The module of this name, and those it requires, are autoloaded.
     #[arg(long = "type", value_name = "T")]
     kind: Option<String>,
-    /// Image of the file system, for types that have one.
+    /// Image of the file system, for types that have one. It is not changed unless -o says rw.
     #[arg(long, value_name = "FILE", requires = "kind")]
     image: Option<PathBuf>,
-    /// Options of --type: `key=value` and names, separated by commas: sector=512|2048|4096, label=floppy, ro, rw, target=DIR
-    /// for layered types, and the fields and flags of the type's own mount arguments.
-    #[arg(short = 'o', value_name = "OPTIONS", default_value = "", requires = "kind")]
+    /// Options of --type, separated by commas.
+    ///
+    /// For every type: ro, rw; of the device: sector=512|2048|4096, label=floppy; for layered types: target=DIR, a directory
+    /// inside the server. Besides, the fields of the type's own mount arguments as NAME=NUMBER (endian=little|big|pdp too), and
+    /// the names of its flags, such as norrip and nojoliet of cd9660. Who asks for one that the type does not have is told
+    /// those it has.
+    #[arg(short = 'o', value_name = "OPTIONS", default_value = "", hide_default_value = true, requires = "kind")]
     options: Options,
-    /// Mount more: TYPE:IMAGE:DIR[:OPTIONS], in this order and before --type. IMAGE may be empty; paths are then those
-    /// inside the server.
+    /// Mount more, in this order and before --type: TYPE:IMAGE:DIR[:OPTIONS], with an empty IMAGE for types that have none.
+    ///
+    /// --type is mounted on /mnt, and the paths of other options start there; without --type they are those inside the server.
     #[arg(long = "mount", value_name = "TYPE:IMAGE:DIR")]
     mounts: Vec<Wanted>,
-    /// Log each call that module code makes.
+    /// Log each call that module code makes, on standard error.
     #[arg(long)]
     trace: bool,
 }
