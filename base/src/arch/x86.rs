@@ -1,3 +1,8 @@
+//! i386, System V convention: every argument on the stack, those of 64 bits in two slots without alignment.
+//!
+//! Compiled code keeps the stack aligned to 16 bytes at calls and expects that of its callers; the modules of a NetBSD release
+//! do, so only the entries written here align it.
+
 use core::arch::naked_asm;
 
 /// A `va_list` of i386: the arguments as they lie on the caller's stack.
