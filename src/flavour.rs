@@ -4,16 +4,19 @@ use crate::image::Image;
 
 /// Where a module comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Flavour {
     /// NetBSD `.kmod`.
     #[default]
     NetBsd,
-    /// Linux `.ko`.
+    /// Linux `.ko`; needs the feature `linux`.
+    #[cfg(feature = "linux")]
     Linux,
 }
 
 /// What becomes of a section that asks to be in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "linux"), expect(dead_code, reason = "no sections of NetBSD modules are given back"))]
 pub(crate) enum Purpose {
     /// It stays as long as the module.
     Core,
@@ -27,6 +30,7 @@ impl Flavour {
     /// The flavour of `image`, by the sections that only modules of the flavour have.
     pub fn of(image: &Image<'_>) -> Option<Self> {
         image.sections().find_map(|section| match section.name() {
+            #[cfg(feature = "linux")]
             crate::metadata::linux::THIS_MODULE => Some(Self::Linux),
             crate::metadata::netbsd::LINK_SET => Some(Self::NetBsd),
             _ => None,
@@ -35,20 +39,23 @@ impl Flavour {
 
     /// Whether a weak reference that nobody satisfies is 0 rather than an error.
     pub(crate) const fn weak_is_zero(self) -> bool {
-        matches!(self, Self::Linux)
+        !matches!(self, Self::NetBsd)
     }
 
     /// What becomes of a loadable section called `name`.
     #[inline]
+    #[cfg_attr(not(feature = "linux"), expect(unused_variables, reason = "only sections of Linux modules are told apart"))]
     pub(crate) fn purpose(self, name: &str) -> Purpose {
         match self {
             Self::NetBsd => Purpose::Core,
+            #[cfg(feature = "linux")]
             Self::Linux => linux(name.as_bytes()),
         }
     }
 }
 
 /// Each decision has its reason in `docs/linux.md`.
+#[cfg(feature = "linux")]
 fn linux(name: &[u8]) -> Purpose {
     match name {
         [b'.', b'i', b'n', b'i', b't', rest @ ..] if rest != b".plt" => Purpose::Init,

@@ -39,6 +39,7 @@ mod flavour;
 pub mod image;
 mod instance;
 mod linked;
+#[cfg(feature = "linux")]
 pub mod linux;
 pub mod load;
 pub mod metadata;

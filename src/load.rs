@@ -304,7 +304,7 @@ impl Linker {
             let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..planned.size)) else { continue };
             let place = Target { bytes: place, run: at(planned.offset) };
             let mut context = context;
-            if image.machine() == Machine::Riscv64 {
+            if Machine::Riscv64.is_built() && image.machine() == Machine::Riscv64 {
                 relocate::pairs(&context, &section, place.run, pairs);
                 context.pairs = pairs;
             }

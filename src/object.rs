@@ -2,7 +2,6 @@
 
 use crate::image::Format;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// A section being made.
@@ -89,8 +88,7 @@ impl Object {
         let symtab = (count + 1) as u32;
         let mut targets: Vec<u32> = self.relocations.iter().map(|relocation| relocation.0).collect();
         targets.dedup();
-        let (mut strings, mut symbols) = (String::from("\0"), Vec::new());
-        symbols.resize(self.format.symbol_size(), 0);
+        let (mut strings, mut symbols) = (String::from("\0"), alloc::vec![0; self.format.symbol_size()]);
         for symbol in &self.symbols {
             let name = if symbol.name.is_empty() { 0 } else { strings.len() as u64 };
             strings.push_str(symbol.name);
@@ -141,10 +139,10 @@ impl Object {
     }
 
     fn lay_out(&self, word: usize, names: &[u64]) -> Vec<u8> {
-        let mut body = vec![0; self.format.header_size()];
-        let mut table = vec![0; self.format.section_size()];
+        let mut body = alloc::vec![0; self.format.header_size()];
+        let mut table = alloc::vec![0; self.format.section_size()];
         for (section, &name) in self.sections.iter().zip(names) {
-            while body.len() % 8 != 0 {
+            while !body.len().is_multiple_of(8) {
                 body.push(0);
             }
             self.put(&mut table, 4, name);

@@ -70,6 +70,8 @@ unsafe extern "C" fn unregister(table: usize) -> i32 {
     if state.tables.len() < before { 0 } else { -EINVAL }
 }
 
+/// Brings a set in from within module code. Should the init of that set's module end the instance, the names that the frames in
+/// between hold are lost: some bytes, once.
 unsafe extern "C" fn load(name: usize) -> usize {
     // SAFETY: module code passes a C string.
     let Some(name) = (unsafe { text(name) }) else { return 0 };

@@ -167,6 +167,7 @@ impl Reference<'_> {
             (21, 38) => place.put(8, sum),
             (21, 44) => place.put(8, distance),
             (21, 26) => place.put(4, distance),
+            (21, 48) => place.put(2, sum.wrapping_sub(self.toc)),
             (21, 50) => place.put(2, sum.wrapping_sub(self.toc).wrapping_add(0x8000) >> 16),
             (21, 64) => {
                 let old = place.get(2);

@@ -1,6 +1,6 @@
 //! `rumpload inspect`: what a module is and wants, without loading anything.
 
-use crate::output::{Output, Reported, json_line, output};
+use crate::output::{Output, Reported, json_line, output, text};
 use anyhow::Result;
 use clap::Args;
 use rumpload::KernelVersion;
@@ -84,7 +84,7 @@ impl Inspect {
         for file in &self.files {
             let (module, error) = match self.module(file) {
                 Ok(module) => (Some(module), None),
-                Err(error) => (None, Some(format!("{error:#}"))),
+                Err(error) => (None, Some(text(&error))),
             };
             failed |= error.is_some();
             let report = Report { file: file.display().to_string(), error, module };

@@ -114,7 +114,11 @@ pub fn attributes(kernel: &Arc<Kernel>, path: &[u8], output: &mut Output) -> Res
     )?;
     writeln!(output, "number: {} on device {:#x}", stat.fileid, stat.device)?;
     for (name, time) in [("access", stat.accessed), ("modify", stat.modified), ("change", stat.changed), (" birth", stat.born)] {
-        writeln!(output, "{name}: {}.{:09} UTC", utc(time.seconds), time.nanoseconds)?;
+        match time.seconds {
+            // VNOVAL: the file system does not keep it.
+            -1 => writeln!(output, "{name}: unknown")?,
+            seconds => writeln!(output, "{name}: {}.{:09} UTC", utc(seconds), time.nanoseconds)?,
+        }
     }
     Ok(())
 }
@@ -126,6 +130,18 @@ pub fn mount_status(status: &MountStatus, output: &mut Output) -> Result<()> {
     writeln!(output, "{device} on {directory} type {kind} ({access}), blocks of {}", status.block_size)?;
     writeln!(output, "  {blocks} fragments of {fragment_size} bytes, {free_blocks} free; {files} files, {free_files} free")?;
     writeln!(output, "  names of up to {} bytes", status.name_max)?;
+    Ok(())
+}
+
+/// How full file systems are: a line each, in bytes.
+pub fn usage(mounts: &[MountStatus], output: &mut Output) -> Result<()> {
+    writeln!(output, "{:<16} {:<10} {:>16} {:>16} {:>16} MOUNTED ON", "DEVICE", "TYPE", "BYTES", "USED", "FREE")?;
+    for MountStatus { kind, directory, device, fragment_size, blocks, free_blocks, available_blocks, .. } in mounts {
+        // Numbers come from the image: they may be anything.
+        let bytes = |fragments: u64| u128::from(fragments) * u128::from(*fragment_size);
+        let (all, used, free) = (bytes(*blocks), bytes(blocks.saturating_sub(*free_blocks)), bytes(*available_blocks));
+        writeln!(output, "{device:<16} {kind:<10} {all:>16} {used:>16} {free:>16} {directory}")?;
+    }
     Ok(())
 }
 

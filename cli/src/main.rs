@@ -6,6 +6,7 @@ mod extract;
 mod failures;
 mod files;
 mod index;
+mod insert;
 mod inspect;
 mod link;
 mod listing;
@@ -14,7 +15,9 @@ mod mount;
 mod mounts;
 mod options;
 mod output;
+mod progress;
 mod server;
+mod shell;
 mod walk;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +40,7 @@ enum Command {
     Resolve(index::Resolve),
     Load(load::Load),
     Mount(mount::Mount),
+    Shell(shell::Shell),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::Resolve(resolve) => resolve.run(),
         Command::Load(load) => load.run(),
         Command::Mount(mount) => mount.run(),
+        Command::Shell(shell) => shell.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

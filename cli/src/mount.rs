@@ -2,14 +2,15 @@
 
 use crate::extract::extract;
 use crate::failures::Failures;
+use crate::insert::insert;
 use crate::listing::{Form, attributes, list, mount_status, path_from};
 use crate::load::modstat;
 use crate::mounts::{Mounted, Mounts};
 use crate::output::{Output, output};
 use crate::walk;
 use anyhow::Result;
-use clap::Args;
-use std::io::Write;
+use clap::{ArgGroup, Args};
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use std::time::Instant;
 /// Data goes to standard output in this order: listings, attributes, contents, hashes, statistics. Without any of them the
 /// file system is mounted and unmounted again.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["kind", "mounts"]).required(true).multiple(true)))]
 pub struct Mount {
     #[command(flatten)]
     mounts: Mounts,
@@ -33,6 +35,9 @@ pub struct Mount {
     /// Write the bytes of a file, and nothing else.
     #[arg(long, value_name = "PATH")]
     cat: Vec<String>,
+    /// Copy a file or tree of the host into the server, before anything is shown; the mount has to take changes (-o rw).
+    #[arg(long, num_args = 2, value_names = ["FROM", "PATH"])]
+    insert: Vec<PathBuf>,
     /// Copy a file or tree out of the server.
     #[arg(long, num_args = 2, value_names = ["PATH", "TO"])]
     extract: Vec<PathBuf>,
@@ -68,7 +73,7 @@ impl Mount {
         mounted.unmount()?;
         if self.time {
             for (stage, time) in &mounted.times {
-                eprintln!("{stage}: {:.3} ms", time.as_secs_f64() * 1e3);
+                writeln!(stderr(), "{stage}: {:.3} ms", time.as_secs_f64() * 1e3)?;
             }
         }
         failures.outcome()
@@ -82,6 +87,9 @@ impl Mount {
             (false, true) => Form::Long,
             (false, false) => Form::Short,
         };
+        for pair in self.insert.chunks_exact(2) {
+            insert(&kernel, &pair[0], &path_from(base, &pair[1].to_string_lossy()))?;
+        }
         for path in &self.ls {
             list(&kernel, &path_from(base, path), form, failures, output)?;
         }
@@ -107,8 +115,8 @@ impl Mount {
             }
         }
         if self.stat {
-            for directory in &mounted.directories {
-                mount_status(&kernel.statvfs(directory)?, output)?;
+            for mount in &mounted.mounts {
+                mount_status(&kernel.statvfs(&mount.directory)?, output)?;
             }
             modstat(&kernel.instance().stat()?, self.json, output)?;
         }

@@ -22,7 +22,7 @@ pub struct Mounts {
     #[arg(long, value_name = "DIR")]
     modules: PathBuf,
     /// Type of the file system; the module of this name is autoloaded.
-    #[arg(long = "type", value_name = "T", required_unless_present = "mounts")]
+    #[arg(long = "type", value_name = "T")]
     kind: Option<String>,
     /// Image of the file system, for types that have one.
     #[arg(long, value_name = "FILE", requires = "kind")]
@@ -67,9 +67,18 @@ pub struct Mounted {
     pub server: Server,
     /// Directory that paths on the command line start from: that of --type, or the root.
     pub base: &'static str,
-    /// What was mounted, in this order.
-    pub directories: Vec<String>,
+    /// What is mounted, in this order.
+    pub mounts: Vec<MountedAt>,
     pub times: Vec<(String, Duration)>,
+    /// How many devices there have been; the next one's number.
+    devices: usize,
+}
+
+/// One file system that is mounted.
+pub struct MountedAt {
+    pub directory: String,
+    /// The device that was made for its image.
+    device: Option<String>,
 }
 
 impl Mounts {
@@ -78,7 +87,7 @@ impl Mounts {
         let start = Instant::now();
         let server = Server::boot(&self.modules, if self.trace { Messages::Traced } else { Messages::Shown })?;
         let base = if self.kind.is_some() { DIRECTORY } else { "" };
-        let mut mounted = Mounted { server, base, directories: Vec::new(), times: vec![("boot".into(), start.elapsed())] };
+        let mut mounted = Mounted { server, base, mounts: Vec::new(), times: vec![("boot".into(), start.elapsed())], devices: 0 };
         let own = self.kind.as_ref().map(|kind| Wanted {
             kind: kind.clone(),
             image: self.image.clone(),
@@ -95,43 +104,63 @@ impl Mounts {
 impl Mounted {
     /// Mounts one more.
     pub fn add(&mut self, wanted: &Wanted) -> Result<()> {
-        let kernel = &self.server.kernel;
-        let Wanted { kind, image, directory, options } = wanted;
+        let Wanted { kind, image, options, .. } = wanted;
         let start = Instant::now();
         let arguments = arguments(&self.server, wanted)?;
-        let device = match (&options.target, image) {
-            (Some(_), Some(image)) => bail!("-o target and the image {} cannot both be mounted", image.display()),
-            (Some(target), None) => Some(target.clone()),
-            (None, Some(image)) => Some(self.device(image, options)?),
-            (None, None) => None,
-        };
-        if arguments.wants_path() && device.is_none() {
+        if let (Some(_), Some(image)) = (&options.target, image) {
+            bail!("-o target and the image {} cannot both be mounted", image.display());
+        }
+        let source = image.is_some() || options.target.is_some();
+        if arguments.wants_path() && !source {
             bail!("type {kind} wants an image, or -o target=DIR for a layered type");
         }
-        if !arguments.takes_path() && device.is_some() {
+        if !arguments.takes_path() && source {
             bail!("type {kind} has no image");
         }
+        let device = image.as_ref().map(|image| self.device(image, options)).transpose()?;
+        let outcome = self.mount(wanted, device.as_deref().or(options.target.as_deref()), arguments, start);
+        match (outcome, device) {
+            (Ok(()), device) => self.mounts.push(MountedAt { directory: wanted.directory.clone(), device }),
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(device)) => {
+                // The mount's own error says more than one of taking its device back.
+                let _ = self.server.kernel.remove_device(&device);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn mount(&mut self, wanted: &Wanted, device: Option<&str>, arguments: MountArguments, start: Instant) -> Result<()> {
+        let kernel = &self.server.kernel;
+        let Wanted { kind, directory, options, .. } = wanted;
         // The mount would bring the module in by itself; asked for first, its time can be told from the mount's.
         let attached = kernel.types()?.iter().any(|attached| attached == kind.as_str() || (kind == "ufs" && attached == "ffs"));
         if !attached && let Err(error) = kernel.instance().autoload(&Trigger::Vfs(kind)) {
             let base = kernel.instance().module_base();
-            bail!("mount of type {kind}: the module {kind} was looked for in {base} and did not come: {error}");
+            let modules = self.server.modules.display();
+            bail!(
+                "mount of type {kind}: its module was looked for in {modules}, which is {base} inside, and did not come: {error}"
+            );
         }
         self.times.push((format!("autoload {kind}"), start.elapsed()));
         let start = Instant::now();
         let read_only = options.read_only.unwrap_or(device.is_some());
-        let request = MountRequest { kind, directory, device: device.as_deref(), read_only, arguments };
-        kernel.mount(&request)?;
+        let request = MountRequest { kind, directory, device, read_only, arguments };
+        kernel.mount(&request).with_context(|| match &wanted.image {
+            Some(image) => format!("type {kind}, image {}", image.display()),
+            None => format!("type {kind}"),
+        })?;
         self.times.push((format!("mount {kind}"), start.elapsed()));
-        self.directories.push(directory.clone());
         Ok(())
     }
 
     /// Makes an image a device of the server; returns its path there.
-    fn device(&self, image: &Path, options: &Options) -> Result<String> {
+    fn device(&mut self, image: &Path, options: &Options) -> Result<String> {
         let access = if options.read_only == Some(false) { Access::ReadWrite } else { Access::ReadOnly };
         let block = FileBlock::open(image, options.sector, access).with_context(|| format!("image {}", image.display()))?;
-        let path = format!("/dev/image{}", self.directories.len());
+        let path = format!("/dev/image{}", self.devices);
+        self.devices += 1;
         let label = if options.floppy { Label::Floppy } else { Label::Plain };
         self.server.kernel.add_device(&path, Device { block: Arc::new(block), label })?;
         Ok(path)
@@ -139,11 +168,22 @@ impl Mounted {
 
     /// Unmounts everything, newest first.
     pub fn unmount(&mut self) -> Result<()> {
-        while let Some(directory) = self.directories.last() {
-            let start = Instant::now();
-            self.server.kernel.unmount(directory, false)?;
-            self.times.push((format!("unmount {directory}"), start.elapsed()));
-            self.directories.pop();
+        while let Some(newest) = self.mounts.last() {
+            let directory = newest.directory.clone();
+            self.remove(&directory, false)?;
+        }
+        Ok(())
+    }
+
+    /// Unmounts the newest that was mounted at `directory`; with `force`, even if files are open.
+    pub fn remove(&mut self, directory: &str, force: bool) -> Result<()> {
+        let start = Instant::now();
+        self.server.kernel.unmount(directory, force)?;
+        self.times.push((format!("unmount {directory}"), start.elapsed()));
+        if let Some(index) = self.mounts.iter().rposition(|mount| mount.directory == directory)
+            && let Some(device) = self.mounts.remove(index).device
+        {
+            self.server.kernel.remove_device(&device)?;
         }
         Ok(())
     }

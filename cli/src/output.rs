@@ -31,7 +31,20 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Tells of an error, with what led to it, on standard error. Where nobody reads that, there is nobody to tell.
 pub fn complain(error: &anyhow::Error) {
-    let _ = writeln!(stderr(), "rumpload: {error:#}");
+    let _ = writeln!(stderr(), "rumpload: {}", text(error));
+}
+
+/// An error with what led to it, each once: some errors say in their own words what caused them, and name the cause as well.
+pub fn text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Writes `value` as one line of JSON.
@@ -40,4 +53,16 @@ pub fn json_line(output: &mut Output, value: &impl Serialize) -> anyhow::Result<
     serde_json::to_writer(&mut *output, value).map_err(std::io::Error::from)?;
     output.write_all(b"\n")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_told_once() {
+        assert_eq!(text(&anyhow!("b: c").context("a")), "a: b: c");
+        assert_eq!(text(&anyhow!("c").context("b: c").context("a")), "a: b: c");
+    }
 }

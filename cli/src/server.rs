@@ -6,12 +6,14 @@ use rumpload::{Config, Machine};
 use rumpload_base::abi::Abi;
 use rumpload_base::{Boot, Kernel};
 use rumpload_hosted::{FaultGuard, catch_faults, host};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A booted kernel. Faults of module code end it instead of the process.
 pub struct Server {
     pub kernel: Arc<Kernel>,
+    /// The host's directory of modules.
+    pub modules: PathBuf,
     _faults: FaultGuard,
 }
 
@@ -42,10 +44,10 @@ impl Server {
         if messages == Messages::Hidden {
             host.console = Arc::new(Quiet);
         }
-        Self::with_host(abi, host, messages == Messages::Traced)
+        Self::with_host(abi, host, modules, messages == Messages::Traced)
     }
 
-    fn with_host(abi: &'static Abi, host: Host, trace: bool) -> Result<Self> {
+    fn with_host(abi: &'static Abi, host: Host, modules: &Path, trace: bool) -> Result<Self> {
         let machine = if abi.pointer() == 8 { Machine::X86_64 } else { Machine::X86 };
         let mut boot = Boot::new(Config::netbsd(abi.version(), machine), abi);
         boot.trace = trace;
@@ -54,6 +56,6 @@ impl Server {
         instance.map_modules("").with_context(|| format!("mapping the module directory to {}", instance.module_base()))?;
         instance.set_autoload(true);
         let faults = catch_faults(Arc::clone(&kernel), Kernel::instance).context("catching faults of module code")?;
-        Ok(Self { kernel, _faults: faults })
+        Ok(Self { kernel, modules: modules.to_owned(), _faults: faults })
     }
 }

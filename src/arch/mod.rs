@@ -1,4 +1,5 @@
-//! What differs between machines, as data: one file per machine, all of them compiled and tested on every host.
+//! What differs between machines, as data: one file per machine, all of them compiled and tested on every host. Only a small
+//! server leaves those of other machines out, by leaving out the feature `machines`.
 //!
 //! A machine gives a table from relocation number to `Kind`, and the stubs that carry a call to an address out of
 //! reach. How a kind turns into bytes is in `relocate`.
@@ -57,9 +58,9 @@ pub(crate) trait Arch {
 const EM_486: u16 = 6;
 
 impl Machine {
-    /// The machine that ELF calls `number`.
+    /// The machine that ELF calls `number`, if modules for it can be [linked](Self::is_built).
     pub fn from_elf(number: u16) -> Option<Self> {
-        Some(match number {
+        let machine = match number {
             header::EM_X86_64 => Self::X86_64,
             header::EM_386 | EM_486 => Self::X86,
             header::EM_AARCH64 => Self::Aarch64,
@@ -68,8 +69,28 @@ impl Machine {
             header::EM_PPC64 => Self::PowerPc64,
             header::EM_S390 => Self::S390x,
             _ => return None,
-        })
+        };
+        machine.is_built().then_some(machine)
     }
+
+    /// True if modules for the machine can be linked: x86 and the machine this is compiled for always, any other with the feature
+    /// `machines`.
+    #[inline(always)]
+    pub const fn is_built(self) -> bool {
+        const NATIVE: Option<Machine> = Machine::native();
+        match NATIVE {
+            _ if cfg!(feature = "machines") => true,
+            Some(native) if native as u8 == self as u8 => true,
+            _ => matches!(self, Self::X86_64 | Self::X86),
+        }
+    }
+
+    /// True if there is more than x86, which is little-endian and has no addresses in pieces.
+    pub(crate) const BEYOND_X86: bool = Self::Aarch64.is_built()
+        || Self::Riscv64.is_built()
+        || Self::Arm.is_built()
+        || Self::PowerPc64.is_built()
+        || Self::S390x.is_built();
 
     /// The machine this code runs on, if modules for it can be entered or linked at all.
     pub const fn native() -> Option<Self> {
@@ -122,6 +143,9 @@ impl Machine {
 
     /// The meaning of relocation type `number`.
     pub(crate) fn kind(self, number: u32) -> Kind {
+        if !self.is_built() {
+            return Kind::Unknown;
+        }
         match self {
             Self::X86_64 => X86_64::kind(number),
             Self::X86 => X86::kind(number),

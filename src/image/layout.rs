@@ -2,6 +2,7 @@
 //!
 //! Readers take a slice that holds at least one record; [`parse`](super::parse) has bounded the tables they come from.
 
+use crate::arch::Machine;
 use goblin::elf::{header, reloc, section_header, sym};
 
 /// Reads fields in one byte order.
@@ -11,23 +12,29 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// As [`big`](Self::big); constant where every machine is little-endian.
+    #[inline(always)]
+    pub(crate) const fn is_big(self) -> bool {
+        Machine::BEYOND_X86 && self.big
+    }
+
     #[inline(always)]
     pub(crate) fn u16(self, bytes: &[u8], at: usize) -> u16 {
         let raw = [bytes[at], bytes[at + 1]];
-        if self.big { u16::from_be_bytes(raw) } else { u16::from_le_bytes(raw) }
+        if self.is_big() { u16::from_be_bytes(raw) } else { u16::from_le_bytes(raw) }
     }
 
     #[inline(always)]
     pub(crate) fn u32(self, bytes: &[u8], at: usize) -> u32 {
         let raw = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-        if self.big { u32::from_be_bytes(raw) } else { u32::from_le_bytes(raw) }
+        if self.is_big() { u32::from_be_bytes(raw) } else { u32::from_le_bytes(raw) }
     }
 
     #[inline(always)]
     pub(crate) fn u64(self, bytes: &[u8], at: usize) -> u64 {
         let raw =
             [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3], bytes[at + 4], bytes[at + 5], bytes[at + 6], bytes[at + 7]];
-        if self.big { u64::from_be_bytes(raw) } else { u64::from_le_bytes(raw) }
+        if self.is_big() { u64::from_be_bytes(raw) } else { u64::from_le_bytes(raw) }
     }
 
     /// A word of the class: four or eight bytes.

@@ -3,6 +3,7 @@
 use super::instruction::{Field, read32};
 use super::{Cause, Context, Kind, Refusal, State, Value};
 use crate::address::SymbolIndex;
+use crate::arch::Machine;
 use crate::image::{Definition, Image, Order, RawRelocation, RawSymbol, Section};
 use alloc::vec::Vec;
 
@@ -27,6 +28,7 @@ pub(super) fn operand(
             let RawSymbol { size, .. } = context.image.raw_symbol(SymbolIndex(relocation.symbol)).ok_or(Cause::SymbolIndex)?;
             Ok(size)
         }
+        Kind::Instruction(_) if !Machine::BEYOND_X86 => Err(Cause::Refused(Refusal::Unknown)),
         Kind::Instruction(Field::PowerCall) => power_call(context, relocation, value, bytes, at),
         Kind::Instruction(Field::RiscvRelativeLow12Load | Field::RiscvRelativeLow12Store) => {
             let label = value.address.wrapping_sub(run);

@@ -4,6 +4,7 @@
 //! slot in the global offset table. Every store that is narrower than its result is checked.
 
 use super::instruction::{self, Field};
+use crate::arch::Machine;
 use crate::image::Order;
 
 /// The meaning of a relocation type, the same for every machine that has such a type.
@@ -74,7 +75,7 @@ impl Kind {
     pub(crate) const fn is_indirect(self) -> bool {
         match self {
             Self::GotRelative32 | Self::GotHalfwordRelative32 | Self::Size32 | Self::Size64 => true,
-            Self::Instruction(field) => field.is_indirect(),
+            Self::Instruction(field) if Machine::BEYOND_X86 => field.is_indirect(),
             _ => false,
         }
     }
@@ -116,8 +117,8 @@ impl Kind {
             Self::HalfwordRelative32 | Self::GotHalfwordRelative32 => {
                 i64::from(order.u32(target.get(at..)?.first_chunk::<4>()?, 0) as i32) << 1
             }
-            Self::Instruction(field) => return instruction::addend(field, order, target, at),
-            Self::Unknown => return None,
+            Self::Instruction(field) if Machine::BEYOND_X86 => return instruction::addend(field, order, target, at),
+            Self::Instruction(_) | Self::Unknown => return None,
         })
     }
 }
@@ -163,17 +164,17 @@ pub(super) fn store<const N: usize>(target: &mut [u8], at: usize, bytes: [u8; N]
 
 #[inline(always)]
 pub(super) fn store32(order: Order, target: &mut [u8], at: usize, value: u32) -> Result<(), Refusal> {
-    store(target, at, if order.big { value.to_be_bytes() } else { value.to_le_bytes() })
+    store(target, at, if order.is_big() { value.to_be_bytes() } else { value.to_le_bytes() })
 }
 
 #[inline(always)]
 pub(super) fn store64(order: Order, target: &mut [u8], at: usize, value: u64) -> Result<(), Refusal> {
-    store(target, at, if order.big { value.to_be_bytes() } else { value.to_le_bytes() })
+    store(target, at, if order.is_big() { value.to_be_bytes() } else { value.to_le_bytes() })
 }
 
 #[inline(always)]
 fn store16(order: Order, target: &mut [u8], at: usize, value: u16) -> Result<(), Refusal> {
-    store(target, at, if order.big { value.to_be_bytes() } else { value.to_le_bytes() })
+    store(target, at, if order.is_big() { value.to_be_bytes() } else { value.to_le_bytes() })
 }
 
 /// Applies `kind` at offset `at` of `target`, the bytes of the section that is relocated.
@@ -235,8 +236,8 @@ pub(crate) fn apply(kind: Kind, order: Order, target: &mut [u8], at: usize, with
         },
         Kind::Base64 | Kind::TableBase64 => store64(order, target, at, based),
         Kind::Base32 => store32(order, target, at, based as u32),
-        Kind::Instruction(field) => instruction::apply(field, order, target, at, absolute, relative, with),
-        Kind::Unknown => Err(Refusal::Unknown),
+        Kind::Instruction(field) if Machine::BEYOND_X86 => instruction::apply(field, order, target, at, absolute, relative, with),
+        Kind::Instruction(_) | Kind::Unknown => Err(Refusal::Unknown),
     }
 }
 

@@ -109,8 +109,11 @@ pub(crate) struct Target<'a> {
 
 /// Applies `records` (with addends of their own if `explicit`) to `target`.
 pub(crate) fn section(context: &Context<'_>, records: &[u8], explicit: bool, target: Target<'_>) -> Result<(), Fault> {
-    let big = context.image.format().order.big;
-    match (context.image.machine(), big, explicit) {
+    let (machine, big) = (context.image.machine(), context.image.format().order.big);
+    if !machine.is_built() {
+        return Err(Fault { entry: 0, cause: Cause::Refused(Refusal::Unknown) });
+    }
+    match (machine, big, explicit) {
         (Machine::X86_64, _, true) => stream::<X86_64, true, false, true>(context, records, target),
         (Machine::X86_64, _, false) => stream::<X86_64, true, false, false>(context, records, target),
         (Machine::X86, _, true) => stream::<X86, false, false, true>(context, records, target),
@@ -154,7 +157,7 @@ fn stream<A: Arch, const WIDE: bool, const BIG: bool, const EXPLICIT: bool>(
         {
             continue;
         }
-        if let Err(cause) = any::<A, EXPLICIT>(context, order, kind, &relocation, bytes, run) {
+        if let Err(cause) = any(context, (order, A::TABLE, EXPLICIT), kind, &relocation, bytes, run) {
             return Err(Fault { entry: entry as u32, cause });
         }
     }
@@ -186,18 +189,18 @@ fn usual<const EXPLICIT: bool>(
             let Some(place) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) else { return false };
             let from = if kind == Kind::Word32 { 0 } else { run.wrapping_add(relocation.offset) };
             let number = order.u32(place, 0).wrapping_add(symbol as u32).wrapping_sub(from as u32);
-            *place = if order.big { number.to_be_bytes() } else { number.to_le_bytes() };
+            *place = if order.is_big() { number.to_be_bytes() } else { number.to_le_bytes() };
             true
         }
         _ => false,
     }
 }
 
-/// Applies a record of any kind, or says why it cannot be applied.
+/// Applies a record of any kind, or says why it cannot be applied. One copy for all machines: it is large, and rarely run.
 #[inline(never)]
-fn any<A: Arch, const EXPLICIT: bool>(
+fn any(
     context: &Context<'_>,
-    order: Order,
+    (order, table, explicit): (Order, bool, bool),
     kind: Kind,
     relocation: &RawRelocation,
     bytes: &mut [u8],
@@ -212,7 +215,7 @@ fn any<A: Arch, const EXPLICIT: bool>(
         true => indirect::operand(context, kind, relocation, value, (bytes, at, run))?,
         false => value.address,
     };
-    let addend = if EXPLICIT {
+    let addend = if explicit {
         relocation.addend
     } else {
         match kind.addend_in_place(order, bytes, at) {
@@ -223,7 +226,7 @@ fn any<A: Arch, const EXPLICIT: bool>(
             None => return Err(Cause::Refused(Refusal::Place)),
         }
     };
-    let base = if A::TABLE { context.toc } else { run };
+    let base = if table { context.toc } else { run };
     let with = Operands { symbol, addend, place: run.wrapping_add(relocation.offset), base };
     apply(kind, order, bytes, at, with).map_err(Cause::Refused)
 }

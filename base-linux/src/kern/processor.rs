@@ -21,8 +21,8 @@ const CPU_NUMBER: usize = 0x50;
 const PREEMPT_NONE: u32 = 0x8000_0000;
 /// Seconds before the clock tick counter's low half overflows when a kernel starts.
 const BEFORE_OVERFLOW: u64 = 300;
-/// Features that every processor of the machine has, as bits of the first capability word: FPU, CX8, CMOV, FXSR, XMM, XMM2.
-const BASELINE: u32 = 1 | 1 << 8 | 1 << 15 | 1 << 24 | 1 << 25 | 1 << 26;
+/// Features that every processor of the machine has, as bits of the first capability word: FPU, CX8, CMOV, MMX, FXSR, XMM, XMM2.
+const BASELINE: u32 = 1 | 1 << 8 | 1 << 15 | 1 << 23 | 1 << 24 | 1 << 25 | 1 << 26;
 
 /// Addresses of exported data, for those who may not wait for a lock.
 #[derive(Debug, Default)]

@@ -16,10 +16,8 @@ use rumpload::image::Image;
 use rumpload::linux::{Admission, Provider};
 use rumpload::load::{Linked, Options};
 use rumpload::metadata::linux::{Modinfo, ThisModule, exports};
-use rumpload::plan::SegmentKind;
 use rumpload::rename::Name;
 use rumpload::resolve::{Resolved, Scope, SymbolKind};
-use rumpload::resource::{Protection, Segment};
 use rumpload::{Class, Machine};
 
 /// Most modules that one request may bring in.
@@ -317,11 +315,7 @@ impl Kernel {
         let place = |section: &str| linked.section(section).map_or((0, 0), |(at, size)| (at.get(), size));
         let (init, exit) = (at(this.init), at(this.exit));
         let (this, parameters) = (place(THIS_MODULE), place(PARAMETERS));
-        let run = linked.reservation.run().get();
-        let discarded = [SegmentKind::InitText, SegmentKind::InitData].map(|kind| {
-            let (at, len) = linked.segment(kind);
-            Segment { offset: (at.get() - run) as usize, len: len as usize, protection: Protection::None }
-        });
+        let discarded = linked.init_segments().collect();
         let mut registry = self.registry.lock();
         registry.last_id += 1;
         let id = Id(registry.last_id);
@@ -350,7 +344,7 @@ impl Kernel {
     fn go_live(&self, id: Id) -> Result<(), Error> {
         let mut registry = self.registry.lock();
         let Some(module) = registry.get_mut(id) else { return Ok(()) };
-        for part in module.discarded.into_iter().filter(|part| part.len != 0) {
+        for part in core::mem::take(&mut module.discarded) {
             // Memory that cannot be given back early goes with the module.
             let _ = module.memory.discard(part);
         }

@@ -57,7 +57,7 @@ struct Module {
     /// What it will export once it is live.
     offered: Vec<(String, Offered)>,
     /// What is given back once it is live.
-    discarded: [Segment; 2],
+    discarded: Vec<Segment>,
 }
 
 /// A symbol that a module has to offer.
@@ -185,12 +185,24 @@ impl Kernel {
     /// # Safety
     /// The arguments must be what the function documents, and addresses among them valid for what it does.
     pub unsafe fn call(&self, symbol: &str, arguments: &[u64]) -> Result<u64, Error> {
-        if arguments.len() > crate::arch::MAX_ARGUMENTS {
-            return Err(Error::Invalid("a call passes at most ten arguments"));
-        }
         self.autoload(Trigger::Symbol(symbol))?;
         let function = self.symbol(symbol).ok_or_else(|| Error::NoProvider { wanted: symbol.to_string() })?;
         // SAFETY: the address is that of an exported function; the caller vouches for the arguments.
+        unsafe { self.call_at(function, arguments) }
+    }
+
+    /// As [`call`](Self::call), for the function at an address: one that module code has handed out.
+    ///
+    /// # Errors
+    /// What [`enter`](Self::enter) gives; [`Error::Invalid`] for more than ten arguments.
+    ///
+    /// # Safety
+    /// As [`call`](Self::call); and the address must be that of a function of a live module or of the base.
+    pub unsafe fn call_at(&self, function: RunAddr, arguments: &[u64]) -> Result<u64, Error> {
+        if arguments.len() > crate::arch::MAX_ARGUMENTS {
+            return Err(Error::Invalid("a call passes at most ten arguments"));
+        }
+        // SAFETY: the caller vouches for the address and the arguments.
         self.enter(|| unsafe { crate::arch::call(function.get() as usize, arguments) })
     }
 

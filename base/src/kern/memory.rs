@@ -188,7 +188,7 @@ mod tests {
         let state = state();
         let one = state.alloc(100, true);
         let two = state.alloc(0, false);
-        assert!(one.addr() % 16 == 0 && two.addr() % 16 == 0);
+        assert!(one.addr().is_multiple_of(16) && two.addr().is_multiple_of(16));
         assert_eq!(state.usage(), Usage { blocks: 2, bytes: 100 });
         // SAFETY: `one` is live and 100 bytes long.
         unsafe {

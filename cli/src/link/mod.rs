@@ -7,9 +7,9 @@ mod symbols;
 
 use crate::files;
 use crate::output::{Reported, json_line, output};
+use crate::progress::progress;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use session::{Session, Wanted};
 use std::io::Write;
@@ -174,14 +174,4 @@ impl Link {
         output.flush()?;
         if counts.failed == 0 { Ok(()) } else { Err(Reported.into()) }
     }
-}
-
-/// A bar on standard error, if that is a terminal and there is much to do.
-fn progress(len: usize) -> ProgressBar {
-    let bar = ProgressBar::new(len as u64);
-    if len < 20 {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

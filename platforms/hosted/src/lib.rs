@@ -22,6 +22,7 @@ mod per_cpu;
 mod store;
 mod ticker;
 mod unpack;
+mod unpacked;
 
 pub use block::{Access, FileBlock};
 pub use clock::SystemClock;
@@ -35,6 +36,7 @@ pub use per_cpu::GsBase;
 pub use store::DirectoryStore;
 pub use ticker::Ticker;
 pub use unpack::{MAX_UNPACKED, SUFFIXES, unpack};
+pub use unpacked::UnpackedStore;
 
 use rumpload::resource::{Host, HostError};
 use std::path::Path;

@@ -10,8 +10,8 @@ fn reserve(memory: &Memory, pages: usize, placement: Placement) -> Region {
     memory.reserve(&Request { len: pages * page, align: page, placement }).expect("memory")
 }
 
-fn bytes(region: &Region) -> &mut [u8] {
-    // SAFETY: the test owns the region and has one slice of it at a time.
+fn bytes(region: &mut Region) -> &mut [u8] {
+    // SAFETY: the test owns the region, and the exclusive borrow keeps it from making another slice of it.
     unsafe { core::slice::from_raw_parts_mut(region.working.as_ptr(), region.len) }
 }
 
@@ -38,9 +38,9 @@ fn placement_is_respected() {
     let page = memory.page_size();
     let mut regions = Vec::new();
     for pages in [1, 3, 1000, 9000] {
-        let region = reserve(&memory, pages, BELOW_2_GIB);
+        let mut region = reserve(&memory, pages, BELOW_2_GIB);
         assert!(region.run.get() + region.len as u64 <= 1 << 31);
-        assert!(bytes(&region).iter().all(|&byte| byte == 0));
+        assert!(bytes(&mut region).iter().all(|&byte| byte == 0));
         regions.push(region);
     }
     let first = regions[0].run.get() & !0xfff_ffff;
@@ -94,13 +94,13 @@ fn released_memory_comes_back_zeroed() {
     let memory = Memory::new();
     for pages in [1, 16, 512] {
         for placement in [BELOW_2_GIB, Placement::Anywhere] {
-            let region = reserve(&memory, pages, placement);
-            bytes(&region).fill(0xa5);
+            let mut region = reserve(&memory, pages, placement);
+            bytes(&mut region).fill(0xa5);
             let run = region.run;
             memory.release(region);
-            let again = reserve(&memory, pages, placement);
+            let mut again = reserve(&memory, pages, placement);
             assert_eq!(again.run, run);
-            assert!(bytes(&again).iter().all(|&byte| byte == 0));
+            assert!(bytes(&mut again).iter().all(|&byte| byte == 0));
             memory.release(again);
         }
     }

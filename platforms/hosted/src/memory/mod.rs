@@ -168,6 +168,13 @@ unsafe impl MemoryResource for Memory {
         Ok(())
     }
 
+    fn discard(&self, region: &Region, part: Segment) -> Result<(), HostError> {
+        self.finalize(region, &[Segment { protection: Protection::None, ..part }])?;
+        let start = region.working.as_ptr().wrapping_add(part.offset);
+        // SAFETY: the part lies in the region, as `finalize` has checked, and its owner gives it up: its bytes may go.
+        unsafe { rustix::mm::madvise(start.cast(), part.len, Advice::LinuxDontNeed) }.map_err(host_error)
+    }
+
     fn release(&self, region: Region) {
         let start = region.working.as_ptr();
         // SAFETY: the caller gives the region up, so nothing runs in it or points to it; it was mapped by a pool.
@@ -219,5 +226,28 @@ fn synchronize(start: *mut u8, len: usize) {
         }
         // SAFETY: the range is mapped readable; the compiler's run-time library only touches caches.
         unsafe { __clear_cache(start, start.wrapping_add(len)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rumpload::resource::Reservation;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_discarded_part_is_gone_and_clean_when_it_comes_back() {
+        let memory: Arc<dyn MemoryResource> = Arc::new(Memory::new());
+        let page = memory.page_size();
+        let request = Request { len: 2 * page, align: page, placement: Placement::Anywhere };
+        for _ in 0..2 {
+            let mut region = Reservation::new(&memory, &request).expect("reserved");
+            assert!(region.bytes_mut().iter().all(|&byte| byte == 0));
+            region.bytes_mut().fill(7);
+            region.finalize(&[]).expect("finalized");
+            let part = Segment { offset: page, len: page, protection: Protection::None };
+            region.discard(part).expect("discarded");
+            assert!(region.discard(Segment { len: 2 * page, ..part }).is_err());
+        }
     }
 }
