@@ -8,7 +8,7 @@ use crate::errno;
 use crate::load::Linker;
 use crate::properties::Properties;
 use crate::registry::{Era, Error, Export, ExportTable, KernelVersion, State, place};
-use crate::rename::{ExemptRules, Namespace};
+use crate::rename::{ExemptRules, Name, Namespace};
 use crate::resolve::Resolved;
 use crate::resource::{Etfs, EtfsError, EtfsKind, Host, OpenFile, Placement, Window};
 use alloc::boxed::Box;
@@ -244,8 +244,10 @@ impl Instance {
         let placed = place(exports, self.config.machine, &self.host.memory, self.config.placement);
         let placed = placed.map_err(|error| Error::Host { what, error })?;
         let mut table = self.exports.lock();
+        table.reserve(placed.values.len());
         for (export, value, size) in placed.values {
-            table.insert(namespace.name(true, export.name), value, size, None);
+            let Name { in_namespace, base } = namespace.name(true, export.name);
+            table.insert_kernel(in_namespace, base, value, size);
         }
         placed.region.into_iter().for_each(|region| table.keep(region));
         Ok(())

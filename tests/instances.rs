@@ -106,6 +106,25 @@ fn faults_end_their_instance_only() {
 }
 
 #[test]
+fn what_ended_an_instance_is_told_by_module_and_symbol() {
+    for (name, what) in
+        [("crash_panic", "number 7 (called from"), ("crash_pass", "SIGSEGV at address 0x10 in code of the server")]
+    {
+        let server = with_prefix("rumpns_");
+        let _guard = catch_faults(server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
+        let why = reason(load(&server, name));
+        let function = format!("{name}+0x");
+        let caller = "crash_modcmd+0x";
+        let places = [what, function.as_str(), caller].map(|part| why.find(part));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{why}");
+    }
+    let server = with_prefix("rumpns_");
+    reason(load(&server, "crash_panic"));
+    let printed = server.console.text();
+    assert!(printed.contains("panic: number 7\ncalled from crash_panic:crash_panic+0x"), "{printed}");
+}
+
+#[test]
 fn module_code_of_one_enters_another_and_comes_back() {
     let outer = World::new(NETBSD_9_3);
     let inner = Arc::new(World::with(NETBSD_7_99_34, |config| {

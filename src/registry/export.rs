@@ -5,7 +5,7 @@ use crate::arch::Machine;
 use crate::rename::{Name, Namespace};
 use crate::resolve::{Resolved, Scope, SymbolKind};
 use crate::resource::{HostError, HostErrorKind, Memory, Placement, Protection, Request, Reservation, Segment};
-use alloc::string::String;
+use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
@@ -47,8 +47,10 @@ pub enum ExportValue {
 }
 
 struct Entry {
+    /// Of the name; growing the table reads no name again.
+    hash: u64,
     in_namespace: bool,
-    base: String,
+    base: Cow<'static, str>,
     value: Resolved,
     size: u64,
     owner: Option<ModuleId>,
@@ -74,15 +76,31 @@ impl Scope for Shared<'_> {
 impl ExportTable {
     /// The export called `name` and its size in bytes.
     pub fn get(&self, name: Name<'_>) -> Option<(Resolved, u64)> {
-        let found = self.entries.find(name.hash(), |entry| entry.in_namespace == name.in_namespace && entry.base == name.base);
+        let hash = name.hash();
+        let same = |entry: &Entry| entry.hash == hash && entry.in_namespace == name.in_namespace && entry.base == name.base;
+        let found = self.entries.find(hash, same);
         found.map(|entry| (entry.value, entry.size))
     }
 
-    /// Adds an export that does not exist.
-    pub fn insert(&mut self, name: Name<'_>, value: Resolved, size: u64, owner: Option<ModuleId>) {
-        let entry = Entry { in_namespace: name.in_namespace, base: name.base.into(), value, size, owner };
-        self.entries
-            .insert_unique(name.hash(), entry, |entry| Name { in_namespace: entry.in_namespace, base: &entry.base }.hash());
+    /// Makes room for `count` more.
+    pub fn reserve(&mut self, count: usize) {
+        self.entries.reserve(count, |entry| entry.hash);
+    }
+
+    /// Adds an export of the kernel's, called `base` in the namespace or out of it, that does not exist.
+    pub fn insert_kernel(&mut self, in_namespace: bool, base: &'static str, value: Resolved, size: u64) {
+        let hash = Name { in_namespace, base }.hash();
+        self.insert_entry(Entry { hash, in_namespace, base: Cow::Borrowed(base), value, size, owner: None });
+    }
+
+    /// Adds an export of the module `owner` that does not exist.
+    pub fn insert(&mut self, name: Name<'_>, value: Resolved, size: u64, owner: ModuleId) {
+        let base = Cow::Owned(name.base.into());
+        self.insert_entry(Entry { hash: name.hash(), in_namespace: name.in_namespace, base, value, size, owner: Some(owner) });
+    }
+
+    fn insert_entry(&mut self, entry: Entry) {
+        self.entries.insert_unique(entry.hash, entry, |entry| entry.hash);
     }
 
     /// Takes away what `owner` exports.

@@ -414,12 +414,11 @@ impl Instance {
             for symbol in linked.exports(image, namespace) {
                 if symbol.binding == Binding::Global && exports.get(symbol.name).is_none() {
                     let value = Resolved { value: symbol.value, kind: symbol.kind };
-                    exports.insert(symbol.name, value, symbol.size, Some(id));
+                    exports.insert(symbol.name, value, symbol.size, id);
                 }
             }
         }
-        linked.functions(image).for_each(|function| symbols.add(function.value.get(), function.size, function.name));
-        symbols.sort();
+        linked.functions(image).for_each(|function| symbols.add(function.value.get(), function.name));
         let extent = (linked.reservation.run().get(), linked.reservation.len() as u64);
         let module = Module {
             id,

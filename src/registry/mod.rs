@@ -123,35 +123,41 @@ pub(crate) struct Module {
     extent: (u64, u64),
 }
 
-/// Names of a module's functions by address, for people.
+/// Names of a module's functions and their addresses, for people: made at every load, asked for hardly ever, so nothing is in
+/// order.
 #[derive(Default)]
 pub(crate) struct SymbolMap {
     names: String,
-    /// Address, size in bytes, range in `names`; sorted by address.
-    entries: Vec<(u64, u64, usize, usize)>,
+    /// Address, and where the name ends in `names`; it begins where the one before ends.
+    entries: Vec<(u64, u32)>,
 }
 
 impl SymbolMap {
-    pub fn add(&mut self, address: u64, size: u64, name: &str) {
-        let start = self.names.len();
-        self.names.push_str(name);
-        self.entries.push((address, size, start, self.names.len()));
+    pub fn add(&mut self, address: u64, name: &str) {
+        // Names beyond what an end can say are left out.
+        if let Ok(end) = u32::try_from(self.names.len() + name.len()) {
+            self.names.push_str(name);
+            self.entries.push((address, end));
+        }
     }
 
-    pub fn sort(&mut self) {
-        self.entries.sort_unstable_by_key(|entry| entry.0);
+    fn name(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.entries[before].1);
+        &self.names[start as usize..self.entries[index].1 as usize]
     }
 
-    /// Names and addresses.
+    /// Names and addresses in the order of these.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.entries.iter().map(|&(address, _, start, end)| (&self.names[start..end], address))
+        let mut order: Vec<usize> = (0..self.entries.len()).collect();
+        order.sort_by_key(|&index| self.entries[index].0);
+        order.into_iter().map(|index| (self.name(index), self.entries[index].0))
     }
 
-    /// The function that `address` is in or behind, and how far.
+    /// The function that `address` is in or behind, and how far. Allocates nothing.
     pub fn find(&self, address: u64) -> Option<(&str, u64)> {
-        let index = self.entries.partition_point(|entry| entry.0 <= address).checked_sub(1)?;
-        let (at, _, start, end) = self.entries[index];
-        Some((&self.names[start..end], address - at))
+        let before = self.entries.iter().enumerate().filter(|(_, entry)| entry.0 <= address);
+        let (index, &(at, _)) = before.max_by_key(|(_, entry)| entry.0)?;
+        Some((self.name(index), address - at))
     }
 }
 

@@ -298,13 +298,16 @@ impl OpenFile {
         if self.len > limit {
             return Err(EtfsError::TooLarge);
         }
-        let mut bytes = Vec::new();
         let len = usize::try_from(self.len).map_err(|_| no_memory())?;
+        let mut bytes = Vec::new();
         bytes.try_reserve_exact(len).map_err(|_| no_memory())?;
-        bytes.resize(len, 0);
-        let mut done = 0;
-        while done < len {
-            done += self.read_at(done as u64, &mut bytes[done..])?;
+        while bytes.len() < len {
+            let wanted = len - bytes.len();
+            let at = self.begin + bytes.len() as u64;
+            let some = self.store.read_onto(self.handle, at, wanted, &mut bytes)?;
+            if some == 0 || some > wanted {
+                return Err(HostError::new(if some == 0 { HostErrorKind::Io } else { HostErrorKind::Protocol }).into());
+            }
         }
         Ok(bytes)
     }

@@ -1,4 +1,5 @@
-use super::HostError;
+use super::{HostError, HostErrorKind};
+use alloc::vec::Vec;
 
 /// What a path of the store names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As [`size`](Store::size), or any other kind.
     fn read_at(&self, file: FileHandle, offset: u64, buffer: &mut [u8]) -> Result<usize, HostError>;
+
+    /// As [`read_at`](Store::read_at), onto the end of `bytes`, at most `len` of them: for large files that are read whole into
+    /// fresh memory, which a host may prepare for it.
+    ///
+    /// # Errors
+    /// As [`read_at`](Store::read_at); [`OutOfMemory`](super::HostErrorKind::OutOfMemory). `bytes` are then as they were.
+    fn read_onto(&self, file: FileHandle, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Result<usize, HostError> {
+        let start = bytes.len();
+        bytes.try_reserve_exact(len).map_err(|_| HostErrorKind::OutOfMemory)?;
+        bytes.resize(start + len, 0);
+        let read = self.read_at(file, offset, &mut bytes[start..]);
+        bytes.truncate(start + read.map_or(0, |read| read.min(len)));
+        read
+    }
 
     /// Closes `file`; an unknown handle is ignored.
     fn close(&self, file: FileHandle);

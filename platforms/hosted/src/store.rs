@@ -2,16 +2,20 @@
 
 use crate::error::{host_error, io_error};
 use rumpload::resource::{FileHandle, FileKind, HostError, HostErrorKind, Metadata, Store};
+use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, readlinkat};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// Bytes of fresh memory from which on its pages are asked for at once.
+const POPULATED: usize = 32 << 10;
 /// Links followed before a path counts as a loop, as in the kernel.
 const MAX_LINKS: usize = 40;
 /// How often a look-up is repeated that a concurrent rename made undecidable.
@@ -151,6 +155,19 @@ fn walk(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errn
     }
 }
 
+/// Gives fresh memory its pages all at once; a fault for each would cost more. Memory that has them stays as it is.
+fn populate(memory: &mut [MaybeUninit<u8>]) {
+    let page = rustix::param::page_size();
+    let start = memory.as_ptr().addr().next_multiple_of(page);
+    let end = (memory.as_ptr().addr() + memory.len()) & !(page - 1);
+    if end.saturating_sub(start) >= POPULATED {
+        let first = memory.as_mut_ptr().wrapping_byte_add(start - memory.as_ptr().addr());
+        // SAFETY: the pages lie within memory that is the caller's alone, and keep what is in them. Linux before 5.14 does not
+        // know how.
+        let _ = unsafe { rustix::mm::madvise(first.cast(), end - start, rustix::mm::Advice::LinuxPopulateWrite) };
+    }
+}
+
 fn kind_of(stat: &Stat) -> FileKind {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => FileKind::Regular,
@@ -201,6 +218,25 @@ impl Store for DirectoryStore {
                 answer => return answer.map_err(|error| io_error(&error)),
             }
         }
+    }
+
+    fn read_onto(&self, file: FileHandle, offset: u64, len: usize, bytes: &mut Vec<u8>) -> Result<usize, HostError> {
+        let file = self.file(file)?;
+        let start = bytes.len();
+        bytes.try_reserve_exact(len).map_err(|_| HostErrorKind::OutOfMemory)?;
+        if i64::try_from(offset).is_err() {
+            return Ok(0);
+        }
+        populate(bytes.spare_capacity_mut());
+        let read = loop {
+            match pread(&file, spare_capacity(bytes), offset) {
+                Err(Errno::INTR) => {}
+                answer => break answer.map_err(host_error)?,
+            }
+        };
+        // There may be more room than was asked for.
+        bytes.truncate(start + len);
+        Ok(read.min(len))
     }
 
     fn close(&self, file: FileHandle) {

@@ -90,6 +90,8 @@ pub const RECIPES: &[Recipe] = &[
     crash("crash_divide", &["NAME=\"crash_divide\"", "DIVIDE"]),
     crash("crash_loop", &["NAME=\"crash_loop\"", "LOOP"]),
     crash("crash_jump", &["NAME=\"crash_jump\"", "JUMP"]),
+    crash("crash_pass", &["NAME=\"crash_pass\"", "PASS"]),
+    crash("crash_panic", &["NAME=\"crash_panic\"", "PANIC"]),
     crash("crash_store_vfs", &["NAME=\"crash_store_vfs\"", "STORE", "CLASS=MODULE_CLASS_VFS"]),
     crash("crash_divide_vfs", &["NAME=\"crash_divide_vfs\"", "DIVIDE", "CLASS=MODULE_CLASS_VFS"]),
     crash("crash_loop_vfs", &["NAME=\"crash_loop_vfs\"", "LOOP", "CLASS=MODULE_CLASS_VFS"]),

@@ -23,6 +23,10 @@ const ARENA: usize = 16 << 20;
 /// stack) was never touched, and touching it only to zero it would cost more than fresh pages.
 const GIVE_BACK: usize = 256 << 10;
 
+/// Up to this size a region bound to a range of addresses gets its pages at once: it is a module's, which is about to be
+/// written whole, and a fault for each page would cost more.
+const FILLED: usize = 1 << 20;
+
 /// [`Memory`](rumpload::resource::Memory) of a Linux process.
 ///
 /// Regions bound to a range of addresses come from pools that are found by probing the range from its low end; others from
@@ -122,6 +126,10 @@ unsafe impl MemoryResource for Memory {
     fn reserve(&self, request: &Request) -> Result<Region, HostError> {
         self.check(request)?;
         let at = self.take(request)?;
+        if matches!(request.placement, Placement::Within { .. }) && request.len <= FILLED {
+            // SAFETY: the pages were taken just now; populating changes none of them. Linux before 5.14 does not know how.
+            let _ = unsafe { rustix::mm::madvise(at as *mut c_void, request.len, Advice::LinuxPopulateWrite) };
+        }
         let working = NonNull::new(at as *mut u8).ok_or(HostErrorKind::OutOfMemory)?;
         Ok(Region { run: RunAddr::new(at as u64), working, len: request.len, cookie: 0 })
     }

@@ -1,4 +1,4 @@
-/* Does what no module should, while it starts: STORE, DIVIDE, LOOP, or JUMP. */
+/* Does what no module should, while it starts: STORE, DIVIDE, LOOP, JUMP, PASS or PANIC. */
 #include "kernel.h"
 
 #ifndef CLASS
@@ -9,6 +9,23 @@ MODULE_RECORD(crash, NETBSD_VERSION, CLASS, NAME, NULL);
 
 volatile int crash_zero;
 volatile uintptr_t crash_address = 0x10;
+
+#ifdef PASS
+/* The kernel's own code faults. */
+static __attribute__((noinline)) int
+crash_pass(void)
+{
+	return (int)strlen((const char *)crash_address) + crash_zero;
+}
+#elif defined(PANIC)
+static __attribute__((noinline)) int
+crash_panic(void)
+{
+	if (crash_zero == 0)
+		panic("number %d", 7);
+	return 0;
+}
+#endif
 
 static int
 crash_modcmd(modcmd_t command, void *argument)
@@ -27,6 +44,10 @@ crash_modcmd(modcmd_t command, void *argument)
 #elif defined(JUMP)
 	/* A call, not a jump: what jumped is told from the return address. */
 	return ((int (*)(void))crash_address)() + crash_zero;
+#elif defined(PASS)
+	return crash_pass() + crash_zero;
+#elif defined(PANIC)
+	return crash_panic() + crash_zero;
 #else
 #error "how to crash"
 #endif
