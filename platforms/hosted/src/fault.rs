@@ -13,7 +13,7 @@ use rumpload::resource::HostError;
 use rumpload::{Instance, StackPoint, context};
 use rustix::io::Errno;
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 /// The signals that say that an instruction could not be executed.
 const SIGNALS: [(libc::c_int, &str); 4] =
@@ -142,10 +142,23 @@ struct Point {
     frame: usize,
 }
 
+/// The watched instances, for a handler. Other threads hold the lock for moments; a thread that holds it itself faults for other
+/// reasons, and must not wait for itself for ever.
+fn watched_from_handler() -> Option<MutexGuard<'static, Vec<Arc<dyn Watched>>>> {
+    const TRIES: u32 = 1 << 20;
+    (0..TRIES).find_map(|_| match WATCHED.try_lock() {
+        Ok(list) => Some(list),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            std::thread::yield_now();
+            None
+        }
+    })
+}
+
 /// What happened, if module code did it, and the end of its instance's stack.
 fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(usize, Fault)> {
-    // A thread that holds this lock faults for other reasons.
-    let list = WATCHED.try_lock().ok()?;
+    let list = watched_from_handler()?;
     let instance = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?;
     let (start, len) = instance.stack();
     let (start, end) = (usize::try_from(start.get()).ok()?, usize::try_from(start.get()).ok()?.checked_add(len)?);
