@@ -1,5 +1,7 @@
 use crate::abi::Abi;
 use crate::kern::heap::HeapSource;
+#[cfg(feature = "test-support")]
+use crate::sabotage;
 use crate::{export, kern, trace, vfs};
 use alloc::sync::Arc;
 use rumpload::properties::Properties;
@@ -12,8 +14,8 @@ pub struct Boot {
     pub config: Config,
     /// Layouts of the version and machine that `config` names.
     pub abi: &'static Abi,
-    /// Log every call of module code into the base kernel to the host's console.
-    pub trace: bool,
+    /// What to do with calls of module code into the base kernel besides answering them.
+    pub trace: trace::Trace,
     /// Bytes of memory for pages: of files, where clean ones make way, and of memory file systems, which get `ENOSPC` or
     /// `ENOMEM` when it is used up. Rounded down to pages; 64 KiB at least.
     pub page_memory: usize,
@@ -21,6 +23,10 @@ pub struct Boot {
     pub buffer_memory: usize,
     /// Where the memory comes from that modules hold.
     pub heap: HeapSource,
+    /// An export to take the sense from: a function does nothing and returns 0, a variable is zero. Whoever claims to test a
+    /// symbol has to fail then.
+    #[cfg(feature = "test-support")]
+    pub sabotaged: Option<&'static str>,
 }
 
 impl Boot {
@@ -30,10 +36,12 @@ impl Boot {
         Self {
             config,
             abi,
-            trace: false,
+            trace: trace::Trace::Off,
             page_memory: vfs::PAGE_MEMORY,
             buffer_memory: vfs::buffer::DEFAULT_LIMIT,
             heap: HeapSource::default(),
+            #[cfg(feature = "test-support")]
+            sabotaged: None,
         }
     }
 }
@@ -64,11 +72,15 @@ impl Kernel {
     /// # Errors
     /// What making the instance or its export table can fail with: the host has no memory for the stack or the exports.
     pub fn boot(boot: Boot, host: Host) -> Result<Arc<Self>, Error> {
-        let Boot { mut config, abi, trace, page_memory, buffer_memory, heap } = boot;
+        #[cfg(feature = "test-support")]
+        let sabotaged = boot.sabotaged;
+        let Boot { mut config, abi, trace, page_memory, buffer_memory, heap, .. } = boot;
         config.hooks.refresh = refresh;
         config.hooks.properties = properties;
         config.hooks.release_properties = release_properties;
         let exports = export::all(abi);
+        #[cfg(feature = "test-support")]
+        let exports = sabotage::functions(exports, sabotaged);
         let memory = Arc::clone(&host.memory);
         let kernel = Arc::new(Self {
             instance: Instance::new(config, host)?,
@@ -84,6 +96,8 @@ impl Kernel {
             vfs::fill(&kernel);
             vfs::pages::set_limit(page_memory / vfs::pages::SIZE);
             kernel.vfs.buffers.set_limit(buffer_memory);
+            #[cfg(feature = "test-support")]
+            sabotage::data(&kernel, sabotaged);
         })?;
         Ok(kernel)
     }

@@ -25,6 +25,9 @@ mod file;
 mod kern;
 mod kernel;
 mod mount_request;
+mod offered;
+#[cfg(feature = "test-support")]
+mod sabotage;
 mod stat;
 #[cfg(test)]
 mod testing;
@@ -42,6 +45,8 @@ pub use file::File;
 pub use kern::heap::HeapSource;
 pub use kernel::{Boot, Kernel};
 pub use mount_request::{MountRequest, MountStatus};
+pub use offered::{Symbol, SymbolKind, symbols};
 pub use stat::{FileKind, Stat, Timestamp};
+pub use trace::Trace;
 pub use trap::{TRAPS, Trap};
 pub use usage::Usage;

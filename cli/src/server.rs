@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use rumpload::resource::{Console, Host};
 use rumpload::{Config, Machine};
 use rumpload_base::abi::Abi;
-use rumpload_base::{Boot, Kernel};
+use rumpload_base::{Boot, Kernel, Trace};
 use rumpload_hosted::{FaultGuard, catch_faults, host};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,10 +44,10 @@ impl Server {
         if messages == Messages::Hidden {
             host.console = Arc::new(Quiet);
         }
-        Self::with_host(abi, host, modules, messages == Messages::Traced)
+        Self::with_host(abi, host, modules, if messages == Messages::Traced { Trace::Log } else { Trace::Off })
     }
 
-    fn with_host(abi: &'static Abi, host: Host, modules: &Path, trace: bool) -> Result<Self> {
+    fn with_host(abi: &'static Abi, host: Host, modules: &Path, trace: Trace) -> Result<Self> {
         let machine = if abi.pointer() == 8 { Machine::X86_64 } else { Machine::X86 };
         let mut boot = Boot::new(Config::netbsd(abi.version(), machine), abi);
         boot.trace = trace;

@@ -3,7 +3,7 @@
 
 use super::support::{ManualClock, Recorder};
 use rumpload::resource::{Block, Host, HostError, HostErrorKind};
-use rumpload::{Config, Machine};
+use rumpload::{Config, Error, Machine};
 use rumpload_base::abi::Abi;
 use rumpload_base::{Boot, Device, Kernel, MountArguments, MountError, MountRequest};
 use rumpload_test_modules::Target;
@@ -90,20 +90,25 @@ impl Server {
 
     /// A kernel with `abi`'s layouts and modules built for `target`.
     pub fn of(abi: &'static Abi, target: &Target, change: impl FnOnce(&mut Config)) -> Self {
+        Self::booted(abi, modules(target), |boot| change(&mut boot.config)).expect("booted")
+    }
+
+    /// A kernel with `abi`'s layouts and the modules of a directory.
+    pub fn booted(abi: &'static Abi, modules: PathBuf, change: impl FnOnce(&mut Boot)) -> Result<Self, Error> {
         let (console, clock) = (Arc::new(Recorder::default()), Arc::new(ManualClock::default()));
         let memory = Arc::new(rumpload_hosted::Memory::new());
         let host = Host {
             memory: memory.clone(),
-            store: Arc::new(rumpload_hosted::DirectoryStore::open(modules(target)).expect("the modules' directory")),
+            store: Arc::new(rumpload_hosted::DirectoryStore::open(modules).expect("the modules' directory")),
             console: console.clone(),
             clock: clock.clone(),
             entropy: Arc::new(rumpload_hosted::SystemEntropy),
         };
-        let mut config = Config::netbsd(abi.version(), Machine::native().expect("a machine"));
-        change(&mut config);
-        let kernel = Kernel::boot(Boot::new(config, abi), host).expect("booted");
+        let mut boot = Boot::new(Config::netbsd(abi.version(), Machine::native().expect("a machine")), abi);
+        change(&mut boot);
+        let kernel = Kernel::boot(boot, host)?;
         kernel.instance().map_modules("").expect("mapped");
-        Self { kernel, console, clock, memory }
+        Ok(Self { kernel, console, clock, memory })
     }
 
     /// Makes `image` the device `path`.

@@ -13,7 +13,7 @@ use rumpload::resource::{Clock, Console, Host, HostError, Memory, Region, Reques
 use rumpload::{Config, Error, Export, ExportValue, Hooks, Instance, Load, Machine};
 use rumpload_test_modules::elf;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -93,24 +93,35 @@ impl Console for Recorder {
 
 /// A clock that goes when a test says so.
 #[derive(Default)]
-pub struct ManualClock(Mutex<Duration>);
+pub struct ManualClock {
+    now: Mutex<Duration>,
+    steps: AtomicBool,
+}
 
 impl ManualClock {
     pub fn advance(&self, seconds: u64) {
-        *self.0.lock().unwrap() += Duration::from_secs(seconds);
+        *self.now.lock().unwrap() += Duration::from_secs(seconds);
+    }
+
+    /// From now on it goes on when somebody sleeps, too.
+    pub fn step_in_sleep(&self) {
+        self.steps.store(true, Ordering::Relaxed);
     }
 }
 
 impl Clock for ManualClock {
     fn monotonic(&self) -> Result<Duration, HostError> {
-        Ok(*self.0.lock().unwrap())
+        Ok(*self.now.lock().unwrap())
     }
 
     fn wall(&self) -> Result<Duration, HostError> {
-        Ok(Duration::from_secs(1_000_000_000) + *self.0.lock().unwrap())
+        Ok(Duration::from_secs(1_000_000_000) + *self.now.lock().unwrap())
     }
 
-    fn sleep(&self, _time: Duration) -> Result<(), HostError> {
+    fn sleep(&self, time: Duration) -> Result<(), HostError> {
+        if self.steps.load(Ordering::Relaxed) {
+            *self.now.lock().unwrap() += time;
+        }
         std::thread::yield_now();
         Ok(())
     }

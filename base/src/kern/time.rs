@@ -33,17 +33,22 @@ impl State {
     pub(crate) fn refresh(&self, kernel: &Kernel) {
         let Some(words) = self.words.get() else { return };
         self.read(kernel);
-        let uptime = self.monotonic.get().saturating_sub(self.boot.get());
+        let uptime = self.uptime();
         // SAFETY: the words are exports of these sizes, which live as long as the kernel.
         unsafe {
             for word in words.second {
                 word.write_volatile(self.wall.get().as_secs() as i64);
             }
             for word in words.uptime {
-                word.write_volatile(uptime.as_secs() as i64 + 1);
+                word.write_volatile(uptime.as_secs() as i64);
             }
             words.ticks.write_volatile(whole_ticks(uptime) as i32);
         }
+    }
+
+    /// Time since the kernel booted. Starts at a second, so that 0 can mean never.
+    fn uptime(&self) -> Duration {
+        self.monotonic.get().saturating_sub(self.boot.get()).saturating_add(Duration::from_secs(1))
     }
 
     fn read(&self, kernel: &Kernel) {
@@ -70,10 +75,9 @@ pub(crate) fn wall() -> Duration {
     kernel.kern.time.wall.get()
 }
 
-/// Time since the kernel booted. Starts at a second, so that 0 can mean never.
 fn uptime() -> Duration {
-    let now = monotonic();
-    now.saturating_sub(kernel().kern.time.boot.get()).saturating_add(Duration::from_secs(1))
+    monotonic();
+    kernel().kern.time.uptime()
 }
 
 /// The length of `count` ticks; nothing for a negative count.

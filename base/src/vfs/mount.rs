@@ -30,11 +30,30 @@ impl State {
 
     pub(crate) fn append(&self, mp: Mount) {
         self.list.borrow_mut().push(mp);
+        if let Some((queue, head)) = visible() {
+            // SAFETY: the head is an export; a new mount is on no queue yet.
+            unsafe { queue.push(head, mp.0) };
+        }
     }
 
     pub(crate) fn remove(&self, mp: Mount) {
-        self.list.borrow_mut().retain(|other| *other != mp);
+        let mut list = self.list.borrow_mut();
+        let before = list.len();
+        list.retain(|other| *other != mp);
+        if list.len() < before
+            && let Some((queue, head)) = visible()
+        {
+            // SAFETY: a mount of the list is on the queue.
+            unsafe { queue.remove(head, mp.0) };
+        }
     }
+}
+
+/// The tail queue that modules may walk, and its head. Later versions keep one of their own, which modules do not see.
+fn visible() -> Option<(TailQueue, *mut u8)> {
+    let kernel = kernel();
+    let link = kernel.abi.mount.mnt_list;
+    link.is_present().then(|| (TailQueue { head: 0, link: link.offset() }, kernel.data("mountlist")))
 }
 
 /// The locks that a version keeps in a mount.
@@ -306,7 +325,7 @@ unsafe extern "C" fn copy_statvfs_info(stat: Statvfs, mp: Mount) {
     }
 }
 
-/// The tail queue that modules may walk; the base keeps its own list and leaves this one empty.
+/// Empties the tail queue that modules may walk.
 pub(crate) fn fill(kernel: &Kernel) {
     let head = kernel.data("mountlist");
     // SAFETY: the exports have the sizes of a queue head and an int.

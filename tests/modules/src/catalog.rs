@@ -20,8 +20,9 @@ macro_rules! source {
 }
 
 /// Headers that every source may include, by the name it includes them by.
-pub const HEADERS: [(&str, &str); 3] = [
+pub const HEADERS: [(&str, &str); 4] = [
     ("kernel.h", include_str!("../c/kernel.h")),
+    ("services.h", include_str!("../c/services/services.h")),
     ("tarindex.h", include_str!("../c/tarindex/tarindex.h")),
     ("tarfs.h", include_str!("../c/tarfs/tarfs.h")),
 ];
@@ -41,6 +42,12 @@ const CRASH: &[(&str, &str)] = &[source!("small/crash.c")];
 
 const fn crash(name: &'static str, defines: &'static [&'static str]) -> Recipe {
     Recipe { defines, ..recipe(name, CRASH) }
+}
+
+const END: &[(&str, &str)] = &[source!("services/end.c")];
+
+const fn end(name: &'static str, defines: &'static [&'static str]) -> Recipe {
+    Recipe { defines, ..recipe(name, END) }
 }
 
 const NOAUTOLOAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<plist version=\"1.0\">\n<dict>\n\t<key>noautoload</key>\n\t\
@@ -86,6 +93,32 @@ pub const RECIPES: &[Recipe] = &[
     recipe("tails", &[source!("small/tails.c")]),
     Recipe { defines: &["RECORDS=0"], ..recipe("no_record", &[source!("small/records.c")]) },
     Recipe { defines: &["RECORDS=2"], ..recipe("two_records", &[source!("small/records.c")]) },
+    recipe("services_atomic", &[source!("services/atomic.c")]),
+    recipe("services_copy", &[source!("services/copy.c")]),
+    recipe("services_storage", &[source!("services/storage.c")]),
+    recipe("services_table", &[source!("services/table.c")]),
+    recipe("services_vnode", &[source!("services/vnode.c")]),
+    recipe("services_descriptors", &[source!("services/descriptors.c")]),
+    recipe("services_device", &[source!("services/device.c")]),
+    recipe("services_lock", &[source!("services/lock.c")]),
+    recipe("services_policy", &[source!("services/policy.c")]),
+    recipe("services_print", &[source!("services/print.c")]),
+    recipe("services_property", &[source!("services/property.c")]),
+    recipe("services_system", &[source!("services/system.c")]),
+    recipe("services_time", &[source!("services/time.c")]),
+    end("services_end_panic", &["NAME=\"services_end_panic\"", "HOW=panic(\"services_end: %s %d\", \"panicked\", 1)"]),
+    end("services_end_vpanic", &["NAME=\"services_end_vpanic\"", "HOW=through_list(\"services_end: %s %d\", \"vpanicked\", 2)"]),
+    end(
+        "services_end_kern_assert",
+        &["NAME=\"services_end_kern_assert\"", "HOW=kern_assert(\"services_end: %s %d\", \"asserted\", 3)"],
+    ),
+    end("services_end_mutex", &["NAME=\"services_end_mutex\"", "HOW=after_destroy()"]),
+    end("services_end_rwlock", &["NAME=\"services_end_rwlock\"", "HOW=after_rw_destroy()"]),
+    end("services_end_stack", &["NAME=\"services_end_stack\"", "HOW=__stack_chk_fail()"]),
+    end("services_end_stack_local", &["NAME=\"services_end_stack_local\"", "HOW=__stack_chk_fail_local()"]),
+    end("services_end_reboot", &["NAME=\"services_end_reboot\"", "HOW=cpu_reboot(0, (char *)0)"]),
+    recipe("services_bytes", &[source!("services/bytes.c")]),
+    recipe("services_memory", &[source!("services/memory.c")]),
     crash("crash_store", &["NAME=\"crash_store\"", "STORE"]),
     crash("crash_divide", &["NAME=\"crash_divide\"", "DIVIDE"]),
     crash("crash_loop", &["NAME=\"crash_loop\"", "LOOP"]),
@@ -119,5 +152,6 @@ const fn names() -> [&'static str; RECIPES.len()] {
 /// * `cookies`, which reads the directory `/mnt/many` in small pieces and again from every cookie;
 /// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
 ///   `no_record`, `two_records`;
+/// * `services_*`, which call services of the base kernel and fail where one does not do what it should; `services_end_*` end their instance;
 /// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start, and with `_vfs` as file systems.
 pub const NAMES: &[&str] = &names();

@@ -12,19 +12,26 @@ const CONSTANTS: &str = include_str!("../../../base/abi/constants.tsv");
 const OPERATIONS: &str = include_str!("../../../base/abi/operations.tsv");
 
 /// The structures that sample modules use.
-const STRUCTURES: [&str; 23] = [
+const STRUCTURES: [&str; 30] = [
+    "bintime",
     "buf",
+    "callout",
     "componentname",
     "dirent",
     "genfs_node",
     "genfs_ops",
     "iovec",
+    "kcondvar",
+    "lwp",
     "modinfo",
     "mount",
     "pool",
+    "proc",
     "specnode",
     "statvfs",
+    "sysctlnode",
     "timespec",
+    "timeval",
     "uio",
     "uvm_object",
     "vattr",
