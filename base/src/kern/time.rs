@@ -360,7 +360,8 @@ mod tests {
         bench.inside(|| {
             assert_eq!(seconds(), [DATE as i64 + 2, 3]);
             // SAFETY: the export is an int.
-            assert_eq!(unsafe { data("hardclock_ticks").cast::<i32>().read() }, 250);
+            assert_eq!(unsafe { data("hardclock_ticks").cast::<i32>().read() }, 350);
+            assert_eq!(getticks(), 350);
             let mut out = [0_u8; 16];
             // SAFETY: room for any of these structures.
             unsafe {
