@@ -380,11 +380,25 @@ checks(void)
 	return 0;
 }
 
-#else /* Prototypes differ in later versions; nothing is checked there. */
+#else /* Most prototypes differ in later versions; what is checked here is what those versions added. */
+
+void vfs_ref(struct mount *), vfs_rele(struct mount *);
 
 static int
 checks(void)
 {
+	struct vnode *vp = NULL;
+	struct mount *mp;
+	int before;
+
+	CHECK(namei_simple_user("/mnt/d", NSM_FOLLOW_NOEMULROOT, &vp) == 0 && vp->v_type == VDIR);
+	mp = vp->v_mount;
+	before = mp->mnt_refcnt;
+	vfs_ref(mp);
+	CHECK(mp->mnt_refcnt == before + 1);
+	vfs_rele(mp);
+	CHECK(mp->mnt_refcnt == before);
+	vrele(vp);
 	return 0;
 }
 
