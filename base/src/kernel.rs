@@ -122,6 +122,15 @@ impl Kernel {
     }
 }
 
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        let rest = self.trace.rest();
+        if !rest.is_empty() {
+            self.instance.host().console.write(&rest);
+        }
+    }
+}
+
 /// The kernel whose instance the current thread is inside.
 ///
 /// Only exports call it, and module code runs only inside an instance, so there is one.

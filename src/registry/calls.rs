@@ -20,8 +20,9 @@ impl Instance {
         }
         let Some(state) = self.state.try_lock() else { return 0 };
         let is_code = |address: u64| {
+            // A call that never returns may be the last instruction of all.
             let inside = |(start, len): (RunAddr, u64)| {
-                address.checked_sub(start.get()).is_some_and(|offset| (CALL..len).contains(&offset))
+                address.checked_sub(start.get()).is_some_and(|offset| (CALL..=len).contains(&offset))
             };
             let known = state.active.iter().chain(&state.transient).any(|module| inside(module.text));
             // SAFETY: the longest call in front of the address lies in the text of a module that stays while the state is locked.

@@ -1,6 +1,6 @@
 //! What stable Rust cannot say about calls from C: variadic functions, and entries that learn which export was called.
 //!
-//! Every machine offers the same names: [`VaList`], the macro `variadic!`, [`trap_entry`] and [`trace_entry`]. On a machine
+//! Every machine offers the same names: [`VaList`], the macro `variadic!`, [`trap_entry`], [`trace_entry`] and [`trace_return`]. On a machine
 //! without them the base builds, but offers none of the exports that need them.
 
 #[cfg(target_arch = "x86")]
@@ -9,9 +9,9 @@ mod x86;
 mod x86_64;
 
 #[cfg(target_arch = "x86")]
-pub(crate) use x86::{VaList, trace_entry, trap_entry, variadic};
+pub(crate) use x86::{VaList, trace_entry, trace_return, trap_entry, variadic};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::{VaList, trace_entry, trap_entry, variadic};
+pub(crate) use x86_64::{VaList, trace_entry, trace_return, trap_entry, variadic};
 
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 compile_error!("the base kernel calls and is called by C code of x86-64 and i386 NetBSD; other machines have no module to serve");

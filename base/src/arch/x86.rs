@@ -106,13 +106,41 @@ pub(crate) unsafe extern "C" fn trace_entry() {
         "push ebp",
         "mov ebp, esp",
         "lea ecx, [ebp+8]",
+        "lea edx, [ebp+4]",
         "and esp, -16",
-        "sub esp, 8",
+        "sub esp, 4",
+        "push edx",
         "push ecx",
         "push eax",
         "call {target}",
         "leave",
         "jmp eax",
         target = sym crate::trace::called,
+    )
+}
+
+/// Where a traced call returns to: tells its result and goes on to where it was called from.
+///
+/// # Safety
+/// Only to be returned to from a call that [`trace_entry`] let through.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn trace_return() {
+    naked_asm!(
+        // Room for the address to go on to.
+        "push eax",
+        "push ebp",
+        "mov ebp, esp",
+        "push eax",
+        "push edx",
+        "and esp, -16",
+        "sub esp, 12",
+        "push dword ptr [ebp-4]",
+        "call {target}",
+        "mov [ebp+4], eax",
+        "mov eax, [ebp-4]",
+        "mov edx, [ebp-8]",
+        "leave",
+        "ret",
+        target = sym crate::trace::returned,
     )
 }

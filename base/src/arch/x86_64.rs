@@ -127,6 +127,7 @@ pub(crate) unsafe extern "C" fn trace_entry() {
         "mov [rbp-16], rax",
         "mov edi, r11d",
         "lea rsi, [rbp-64]",
+        "lea rdx, [rbp+8]",
         "call {target}",
         "mov r11, rax",
         "mov rdi, [rbp-64]",
@@ -139,5 +140,30 @@ pub(crate) unsafe extern "C" fn trace_entry() {
         "leave",
         "jmp r11",
         target = sym crate::trace::called,
+    )
+}
+
+/// Where a traced call returns to: tells its result and goes on to where it was called from.
+///
+/// # Safety
+/// Only to be returned to from a call that [`trace_entry`] let through.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn trace_return() {
+    naked_asm!(
+        // Room for the address to go on to.
+        "push rax",
+        "push rbp",
+        "mov rbp, rsp",
+        "push rax",
+        "push rdx",
+        "and rsp, -16",
+        "mov rdi, rax",
+        "call {target}",
+        "mov [rbp+8], rax",
+        "mov rax, [rbp-8]",
+        "mov rdx, [rbp-16]",
+        "leave",
+        "ret",
+        target = sym crate::trace::returned,
     )
 }

@@ -24,6 +24,7 @@ pub(crate) fn panic_message(reason: &str) -> ! {
 /// As [`panic_message`], for entries that module code called: `frame` is the entry's frame pointer. The reason that callers of
 /// the instance get names the calls of module code that led here, and so does the console.
 pub(crate) fn panic_from(reason: &str, frame: Option<usize>) -> ! {
+    kernel().trace.give_up();
     let instance = kernel().instance();
     let mut line = Line::new();
     let _ = write!(line, "panic: {reason}");
