@@ -3,12 +3,13 @@
 use crate::output::{Output, Reported, json_line, output, text};
 use anyhow::Result;
 use clap::Args;
-use rumpload::KernelVersion;
 use rumpload::image::{Binding, Definition, Image, Section, Symbol, SymbolType};
 use rumpload::metadata::netbsd::Modinfo;
 use rumpload::registry::Era;
 use rumpload::rename::{ExemptRules, Namespace};
+use rumpload::{KernelVersion, Machine};
 use rumpload_base::TRAPS;
+use rumpload_base::abi::Abi;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -79,6 +80,9 @@ struct Imported {
     /// Why calling it ends the instance, if it is a declared trap of the base kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     trap: Option<&'static str>,
+    /// Whether the base kernel of the module's version and machine offers it, traps included; absent if there is no such kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<bool>,
 }
 
 impl Inspect {
@@ -104,6 +108,7 @@ impl Inspect {
         let info = Modinfo::read(&image)?;
         let namespace = namespace(&self.prefix, info.version);
         let (relocations, uses) = relocations(&image);
+        let base = base(&image, info.version);
         let named = |symbol: &Symbol<'_>| {
             let global = matches!(symbol.binding, Binding::Global | Binding::Weak);
             global && !symbol.name.is_empty()
@@ -128,6 +133,7 @@ impl Inspect {
                 weak: symbol.binding == Binding::Weak,
                 uses: uses.get(&symbol.index.0).copied().unwrap_or(0),
                 trap: TRAPS.iter().find(|trap| trap.name == symbol.name).map(|trap| trap.reason),
+                base: base.as_ref().map(|base| base.iter().any(|offered| offered.name == symbol.name)),
             })
             .collect();
         imports.sort_by(|one, other| one.name.cmp(&other.name));
@@ -159,6 +165,14 @@ pub fn requirements(info: &Modinfo<'_>) -> Vec<String> {
 pub fn namespace(prefix: &str, version: u32) -> Namespace {
     let modern = KernelVersion(version).era() == Era::Netbsd10;
     Namespace::new(prefix, if modern { ExemptRules::Since2020 } else { ExemptRules::Before2020 })
+}
+
+/// What the base kernel for a module offers.
+fn base(image: &Image<'_>, version: u32) -> Option<Vec<rumpload_base::Symbol>> {
+    let all = [Abi::netbsd_7_99_34_amd64(), Abi::netbsd_7_99_34_i386(), Abi::netbsd_10_amd64()];
+    let machine = |abi: &Abi| if abi.pointer() == 8 { Machine::X86_64 } else { Machine::X86 };
+    let abi = all.into_iter().find(|abi| machine(abi) == image.machine() && KernelVersion(abi.version()).accepts(version))?;
+    Some(rumpload_base::symbols(abi))
 }
 
 /// Relocations of loaded sections: how many of each type, and how many per symbol.
@@ -257,8 +271,13 @@ impl Report {
         writeln!(output, "  imports     {}", module.imports.len())?;
         for import in &module.imports {
             let weak = if import.weak { " weak" } else { "" };
-            let trap = import.trap.map_or_else(String::new, |reason| format!(" (declared trap: {reason})"));
-            writeln!(output, "    {:>8} uses  {}{weak}{trap}", import.uses, import.name)?;
+            let from = match (import.trap, import.base) {
+                (Some(reason), _) => format!(" (declared trap: {reason})"),
+                (None, Some(false)) if module.requires.is_empty() => " (missing: the base kernel does not offer it)".into(),
+                (None, Some(false)) => " (of a required module, or missing)".into(),
+                _ => String::new(),
+            };
+            writeln!(output, "    {:>8} uses  {}{weak}{from}", import.uses, import.name)?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod server;
 mod shell;
+mod traps;
 mod walk;
 
 use clap::{Parser, Subcommand};

@@ -141,6 +141,9 @@ impl Mounted {
         let Wanted { kind, directory, options, .. } = wanted;
         // The mount would bring the module in by itself; asked for first, its time can be told from the mount's.
         let attached = kernel.types()?.iter().any(|attached| attached == kind.as_str() || (kind == "ufs" && attached == "ffs"));
+        if !attached {
+            self.server.tell_traps(kind);
+        }
         if !attached && let Err(error) = kernel.instance().autoload(&Trigger::Vfs(kind)) {
             let base = kernel.instance().module_base();
             let modules = self.server.modules.display();

@@ -1,5 +1,6 @@
 //! A server in this process: a NetBSD kernel whose modules come from a directory of the host.
 
+use crate::traps;
 use anyhow::{Context, Result};
 use rumpload::resource::{Console, Host};
 use rumpload::{Config, Machine};
@@ -14,6 +15,7 @@ pub struct Server {
     pub kernel: Arc<Kernel>,
     /// The host's directory of modules.
     pub modules: PathBuf,
+    traced: bool,
     _faults: FaultGuard,
 }
 
@@ -56,6 +58,15 @@ impl Server {
         instance.map_modules("").with_context(|| format!("mapping the module directory to {}", instance.module_base()))?;
         instance.set_autoload(true);
         let faults = catch_faults(Arc::clone(&kernel), Kernel::instance).context("catching faults of module code")?;
-        Ok(Self { kernel, modules: modules.to_owned(), _faults: faults })
+        Ok(Self { kernel, modules: modules.to_owned(), traced: trace == Trace::Log, _faults: faults })
+    }
+
+    /// In a trace, says which declared traps the module `name` and those it requires link against.
+    pub fn tell_traps(&self, name: &str) {
+        if self.traced {
+            for (module, trap) in traps::of_module(&self.modules, name) {
+                eprintln!("{module} links against the declared trap {}: {}", trap.name, trap.reason);
+            }
+        }
     }
 }

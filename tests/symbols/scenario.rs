@@ -162,7 +162,8 @@ const PRINTED: [&str; 20] = [
 ];
 
 /// What the modules that end their instance give as the reason.
-const ENDS: [(&str, &str); 8] = [
+const ENDS: [(&str, &str); 9] = [
+    ("services_end_trap", "kthread_exit was called: threads"),
     ("services_end_mutex", "mutex_enter"),
     ("services_end_rwlock", "rw_enter"),
     ("services_end_panic", "services_end: panicked 1"),

@@ -41,6 +41,7 @@ fn attempt(modules: &Path, name: &str, messages: Messages) -> Outcome {
         Ok(server) => server,
         Err(error) => return Outcome::failed(text(&error)),
     };
+    server.tell_traps(name);
     let instance = server.kernel.instance();
     if let Err(error) = instance.load(&Request { name, ..Request::default() }) {
         let reason = error.to_string();

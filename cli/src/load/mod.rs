@@ -80,6 +80,7 @@ impl Load {
         let server = Server::boot(&self.modules, messages)?;
         let instance = server.kernel.instance();
         for name in &self.names {
+            server.tell_traps(name);
             instance
                 .load(&Request { name, ..Request::default() })
                 .with_context(|| format!("loading {name} from {}", self.modules.display()))?;

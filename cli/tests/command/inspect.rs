@@ -15,8 +15,15 @@ fn what_a_module_is() {
     ] {
         assert!(lines.contains(&wanted), "{wanted}: {}", outcome.text());
     }
-    let import = lines.iter().find(|line| line.ends_with("  rumpns_tar_index_make")).expect("it is imported");
-    assert!(import.trim_start().ends_with("uses  rumpns_tar_index_make"), "{import}");
+    let import = lines.iter().find(|line| line.contains("  rumpns_tar_index_make")).expect("it is imported");
+    assert!(import.ends_with("uses  rumpns_tar_index_make (of a required module, or missing)"), "{import}");
+    assert!(lines.iter().any(|line| line.ends_with("uses  rumpns_vfs_attach")), "{}", outcome.text());
+    let missing = run(&["inspect", text(&sample("missing")), text(&sample("services_end_trap"))]).succeeded();
+    for wanted in
+        ["rumpns_no_such_function (missing: the base kernel does not offer it)", "rumpns_kthread_exit (declared trap: threads"]
+    {
+        assert!(missing.text().contains(wanted), "{wanted}: {}", missing.text());
+    }
 }
 
 #[test]

@@ -104,3 +104,15 @@ fn an_empty_directory_is_an_error() {
     let directory = tempfile::tempdir().expect("a directory");
     run(&["load", "--all", "--modules", text(directory.path())]).failed(&[text(directory.path()), "no modules"]);
 }
+
+#[test]
+fn a_trace_says_which_traps_are_linked_and_what_is_called() {
+    let outcome = load(&["--trace", "services_end_trap"]).failed(&["declared trap kthread_exit was called"]);
+    for wanted in ["services_end_trap links against the declared trap kthread_exit: threads", "panic: declared trap kthread_exit"]
+    {
+        assert!(outcome.errors.contains(wanted), "{wanted}: {}", outcome.errors);
+    }
+    let outcome = load(&["--trace", "services_bytes"]);
+    assert_eq!(outcome.status, Some(0), "{outcome:?}");
+    assert!(outcome.errors.lines().any(|line| line.starts_with("crc32(0, \"123456789\", 9, ")), "{}", outcome.errors);
+}

@@ -114,6 +114,7 @@ pub const RECIPES: &[Recipe] = &[
     ),
     end("services_end_mutex", &["NAME=\"services_end_mutex\"", "HOW=after_destroy()"]),
     end("services_end_rwlock", &["NAME=\"services_end_rwlock\"", "HOW=after_rw_destroy()"]),
+    end("services_end_trap", &["NAME=\"services_end_trap\"", "HOW=kthread_exit(0)"]),
     end("services_end_stack", &["NAME=\"services_end_stack\"", "HOW=__stack_chk_fail()"]),
     end("services_end_stack_local", &["NAME=\"services_end_stack_local\"", "HOW=__stack_chk_fail_local()"]),
     end("services_end_reboot", &["NAME=\"services_end_reboot\"", "HOW=cpu_reboot(0, (char *)0)"]),

@@ -5,6 +5,7 @@ MODULE_RECORD(services_end, NETBSD_VERSION, MODULE_CLASS_MISC, NAME, NULL);
 
 void vpanic(const char *, va_list) __attribute__((noreturn));
 void kern_assert(const char *, ...), __stack_chk_fail(void), __stack_chk_fail_local(void);
+void kthread_exit(int) __attribute__((noreturn));
 void cpu_reboot(int, char *) __attribute__((noreturn));
 
 void mutex_init(struct kmutex *, int, int), mutex_destroy(struct kmutex *), mutex_enter(struct kmutex *);
