@@ -56,6 +56,13 @@ struct Entry {
     owner: Option<ModuleId>,
 }
 
+impl Entry {
+    /// For growing the table: one function, so that there is one copy of the growing.
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
 /// The exports of an instance.
 #[derive(Default)]
 pub(crate) struct ExportTable {
@@ -84,7 +91,7 @@ impl ExportTable {
 
     /// Makes room for `count` more.
     pub fn reserve(&mut self, count: usize) {
-        self.entries.reserve(count, |entry| entry.hash);
+        self.entries.reserve(count, Entry::hash);
     }
 
     /// Adds an export of the kernel's, called `base` in the namespace or out of it, that does not exist.
@@ -100,7 +107,7 @@ impl ExportTable {
     }
 
     fn insert_entry(&mut self, entry: Entry) {
-        self.entries.insert_unique(entry.hash, entry, |entry| entry.hash);
+        self.entries.insert_unique(entry.hash, entry, Entry::hash);
     }
 
     /// Takes away what `owner` exports.

@@ -23,6 +23,7 @@ pub use version::{Era, KernelVersion};
 use crate::address::RunAddr;
 use crate::properties::Properties;
 use crate::resource::Reservation;
+use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bitflags::bitflags;
@@ -148,9 +149,9 @@ impl SymbolMap {
 
     /// Names and addresses in the order of these.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
-        let mut order: Vec<usize> = (0..self.entries.len()).collect();
-        order.sort_by_key(|&index| self.entries[index].0);
-        order.into_iter().map(|index| (self.name(index), self.entries[index].0))
+        // A heap, whose code is a tenth of that of a sort.
+        let order: BinaryHeap<(u64, usize)> = self.entries.iter().enumerate().map(|(index, entry)| (entry.0, index)).collect();
+        order.into_sorted_vec().into_iter().map(|(address, index)| (self.name(index), address))
     }
 
     /// The function that `address` is in or behind, and how far. Allocates nothing.
