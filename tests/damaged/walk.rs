@@ -94,11 +94,9 @@ fn attempt(subject: &Subject, server: &Server, block: Arc<dyn Block>, depth: Dep
     let after = kernel.usage().map_err(|error| format!("ended {error}"))?;
     let held = |usage: rumpload_base::Usage| (usage.mounts, usage.used_vnodes);
     if held(before) != held(after) {
-        return Err(format!(
-            "left {} mounts and {} vnodes",
-            after.mounts - before.mounts,
-            after.used_vnodes - before.used_vnodes
-        ));
+        let (mounts, vnodes) = (after.mounts - before.mounts, after.used_vnodes - before.used_vnodes);
+        let first = walk.first.as_deref().unwrap_or("no error");
+        return Err(format!("left {mounts} mounts and {vnodes} vnodes: {first}"));
     }
     Ok(())
 }
