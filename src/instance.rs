@@ -333,6 +333,6 @@ impl Instance {
     /// [`EtfsError`].
     pub fn open_file(&self, path: &str) -> Result<OpenFile, EtfsError> {
         let found = self.etfs.lock().find(path)?;
-        found.look(&*self.host.store)?.open(&self.host.store)
+        found.open(&self.host.store)
     }
 }

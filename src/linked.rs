@@ -32,6 +32,8 @@ pub struct LinkedSymbol<'a> {
     pub name: Name<'a>,
     /// Its name in the file.
     pub raw: &'a str,
+    /// Where that begins in the file's symbol strings.
+    pub(crate) raw_at: u32,
     /// Its address.
     pub value: RunAddr,
     /// What it is.
@@ -47,6 +49,8 @@ pub struct LinkedSymbol<'a> {
 pub struct LinkedFunction<'a> {
     /// Its name in the file.
     pub name: &'a str,
+    /// Where that begins in the file's symbol strings.
+    pub(crate) name_at: u32,
     /// Its address.
     pub value: RunAddr,
     /// Bytes, as the file says.
@@ -210,7 +214,7 @@ impl Linked {
     /// The symbols that `image`, the file this was linked from, offers: defined, named, global or weak, in loaded sections.
     pub fn exports<'a>(&'a self, image: &Image<'a>, namespace: &'a Namespace) -> impl Iterator<Item = LinkedSymbol<'a>> + 'a {
         let image = *image;
-        image.raw_symbols().filter_map(move |symbol| {
+        image.raw_globals(image.format()).filter_map(move |(_, symbol)| {
             let binding = symbol.binding();
             if !matches!(binding, Binding::Global | Binding::Weak) {
                 return None;
@@ -230,7 +234,7 @@ impl Linked {
                 (Definition::Undefined | Definition::Common, _) => return None,
             };
             let name = namespace.name(binding == Binding::Global, raw);
-            (!raw.is_empty()).then_some(LinkedSymbol { name, raw, value, kind, size: symbol.size, binding })
+            (!raw.is_empty()).then_some(LinkedSymbol { name, raw, raw_at: symbol.name, value, kind, size: symbol.size, binding })
         })
     }
 
@@ -242,7 +246,7 @@ impl Linked {
                 return None;
             };
             let value = self.address(section, symbol.value)?;
-            Some(LinkedFunction { name: image.symbol_name(symbol.name), value, size: symbol.size })
+            Some(LinkedFunction { name: image.symbol_name(symbol.name), name_at: symbol.name, value, size: symbol.size })
         })
     }
 }

@@ -261,6 +261,11 @@ impl<'a> Image<'a> {
         terminated(self.strings, offset)
     }
 
+    /// The names of all symbols, each with a NUL behind it.
+    pub(crate) fn strings(&self) -> &'a str {
+        self.strings
+    }
+
     fn cooked(&self, index: SymbolIndex, raw: RawSymbol) -> Symbol<'a> {
         Symbol {
             index,
@@ -283,7 +288,7 @@ impl<'a> Image<'a> {
 }
 
 /// The text from `offset` up to the next NUL; empty if the offset is out of bounds.
-fn terminated(table: &str, offset: u32) -> &str {
+pub(crate) fn terminated(table: &str, offset: u32) -> &str {
     let Some(rest) = table.get(offset as usize..) else { return "" };
     match CStr::from_bytes_until_nul(rest.as_bytes()) {
         Ok(text) => &rest[..text.count_bytes()],

@@ -5,7 +5,6 @@ use crate::arch::Machine;
 use crate::rename::{Name, Namespace};
 use crate::resolve::{Resolved, Scope, SymbolKind};
 use crate::resource::{HostError, HostErrorKind, Memory, Placement, Protection, Request, Reservation, Segment};
-use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
@@ -46,11 +45,31 @@ pub enum ExportValue {
     Absolute(u64),
 }
 
+/// The base of an export's name.
+enum Base {
+    Kernel(&'static str),
+    /// Part of the names of a module's symbols, all of which are kept in one piece.
+    Module {
+        strings: Arc<str>,
+        start: u32,
+        end: u32,
+    },
+}
+
+impl Base {
+    fn text(&self) -> &str {
+        match self {
+            Self::Kernel(name) => name,
+            Self::Module { strings, start, end } => &strings[*start as usize..*end as usize],
+        }
+    }
+}
+
 struct Entry {
     /// Of the name; growing the table reads no name again.
     hash: u64,
     in_namespace: bool,
-    base: Cow<'static, str>,
+    base: Base,
     value: Resolved,
     size: u64,
     owner: Option<ModuleId>,
@@ -84,7 +103,8 @@ impl ExportTable {
     /// The export called `name` and its size in bytes.
     pub fn get(&self, name: Name<'_>) -> Option<(Resolved, u64)> {
         let hash = name.hash();
-        let same = |entry: &Entry| entry.hash == hash && entry.in_namespace == name.in_namespace && entry.base == name.base;
+        let same =
+            |entry: &Entry| entry.hash == hash && entry.in_namespace == name.in_namespace && entry.base.text() == name.base;
         let found = self.entries.find(hash, same);
         found.map(|entry| (entry.value, entry.size))
     }
@@ -97,12 +117,12 @@ impl ExportTable {
     /// Adds an export of the kernel's, called `base` in the namespace or out of it, that does not exist.
     pub fn insert_kernel(&mut self, in_namespace: bool, base: &'static str, value: Resolved, size: u64) {
         let hash = Name { in_namespace, base }.hash();
-        self.insert_entry(Entry { hash, in_namespace, base: Cow::Borrowed(base), value, size, owner: None });
+        self.insert_entry(Entry { hash, in_namespace, base: Base::Kernel(base), value, size, owner: None });
     }
 
-    /// Adds an export of the module `owner` that does not exist.
-    pub fn insert(&mut self, name: Name<'_>, value: Resolved, size: u64, owner: ModuleId) {
-        let base = Cow::Owned(name.base.into());
+    /// Adds an export of the module `owner` that does not exist. The base of its name lies at `start` of `strings`.
+    pub fn insert(&mut self, name: Name<'_>, strings: &Arc<str>, start: u32, value: Resolved, size: u64, owner: ModuleId) {
+        let base = Base::Module { strings: strings.clone(), start, end: start + name.base.len() as u32 };
         self.insert_entry(Entry { hash: name.hash(), in_namespace: name.in_namespace, base, value, size, owner: Some(owner) });
     }
 

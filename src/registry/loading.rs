@@ -18,6 +18,7 @@ use crate::resource::EtfsError;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -399,7 +400,7 @@ impl Instance {
 
     fn register(&self, image: &Image<'_>, linked: Linked, modcmd: crate::address::RunAddr) -> ModuleId {
         let namespace = &self.config.namespace;
-        let mut symbols = SymbolMap::default();
+        let strings: Arc<str> = image.strings().into();
         let mut sections = Vec::new();
         for section in image.sections() {
             if let Some((at, size)) = linked.section(section.name()) {
@@ -414,11 +415,12 @@ impl Instance {
             for symbol in linked.exports(image, namespace) {
                 if symbol.binding == Binding::Global && exports.get(symbol.name).is_none() {
                     let value = Resolved { value: symbol.value, kind: symbol.kind };
-                    exports.insert(symbol.name, value, symbol.size, id);
+                    let start = symbol.raw_at + (symbol.raw.len() - symbol.name.base.len()) as u32;
+                    exports.insert(symbol.name, &strings, start, value, symbol.size, id);
                 }
             }
         }
-        linked.functions(image).for_each(|function| symbols.add(function.value.get(), function.name));
+        let functions = linked.functions(image).map(|function| (function.value.get(), function.name_at)).collect();
         let extent = (linked.reservation.run().get(), linked.reservation.len() as u64);
         let module = Module {
             id,
@@ -432,7 +434,7 @@ impl Instance {
             control: Control::Native(modcmd),
             text: linked.text(),
             sections,
-            symbols,
+            symbols: SymbolMap::new(strings, functions),
             unload_at: None,
             builtin: None,
             _memory: Some(linked.reservation),
@@ -448,12 +450,14 @@ impl Instance {
         let namespace = &self.config.namespace;
         let exports = self.exports.lock();
         let mut symbols = Vec::new();
-        for symbol in image.symbols().filter(|symbol| symbol.binding == Binding::Global) {
-            if !matches!(symbol.definition, Definition::Section(_) | Definition::Absolute) || symbol.name.is_empty() {
+        for (_, symbol) in image.raw_globals(image.format()).filter(|(_, symbol)| symbol.binding() == Binding::Global) {
+            let definition = symbol.definition();
+            let raw = image.symbol_name(symbol.name);
+            if !matches!(definition, Definition::Section(_) | Definition::Absolute) || raw.is_empty() {
                 continue;
             }
-            let name = namespace.name(true, symbol.name);
-            let same_number = |found: Resolved| symbol.definition == Definition::Absolute && found.value.get() == symbol.value;
+            let name = namespace.name(true, raw);
+            let same_number = |found: Resolved| definition == Definition::Absolute && found.value.get() == symbol.value;
             if !may_repeat(namespace, name) && exports.get(name).is_some_and(|(found, _)| !same_number(found)) {
                 symbols.push(namespace.full(name));
             }

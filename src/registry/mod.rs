@@ -21,10 +21,12 @@ pub use status::{Code, Source, Status, encode_stat_7, encode_stat_10};
 pub use version::{Era, KernelVersion};
 
 use crate::address::RunAddr;
+use crate::image::terminated;
 use crate::properties::Properties;
 use crate::resource::Reservation;
 use alloc::collections::BinaryHeap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitflags::bitflags;
 use builtin::BuiltinModule;
@@ -128,23 +130,19 @@ pub(crate) struct Module {
 /// order.
 #[derive(Default)]
 pub(crate) struct SymbolMap {
-    names: String,
-    /// Address, and where the name ends in `names`; it begins where the one before ends.
+    /// The names of all its symbols, each with a NUL behind it.
+    strings: Arc<str>,
+    /// Address, and where the name begins in `strings`.
     entries: Vec<(u64, u32)>,
 }
 
 impl SymbolMap {
-    pub fn add(&mut self, address: u64, name: &str) {
-        // Names beyond what an end can say are left out.
-        if let Ok(end) = u32::try_from(self.names.len() + name.len()) {
-            self.names.push_str(name);
-            self.entries.push((address, end));
-        }
+    pub fn new(strings: Arc<str>, entries: Vec<(u64, u32)>) -> Self {
+        Self { strings, entries }
     }
 
     fn name(&self, index: usize) -> &str {
-        let start = index.checked_sub(1).map_or(0, |before| self.entries[before].1);
-        &self.names[start as usize..self.entries[index].1 as usize]
+        terminated(&self.strings, self.entries[index].1)
     }
 
     /// Names and addresses in the order of these.

@@ -3,7 +3,7 @@
 //! Semantics are those of the manual page with its hazards turned into errors: windows are enforced on reads, a directory
 //! mapping matches at component boundaries only, and the immediate files of a [`EtfsKind::Directory`] can be read.
 
-use super::{FileHandle, FileKind, HostError, HostErrorKind, Metadata, Store};
+use super::{FileHandle, FileKind, HostError, HostErrorKind, Store};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -87,20 +87,6 @@ struct Mapping {
 #[derive(Default)]
 pub struct Etfs {
     mappings: Vec<Mapping>,
-}
-
-/// What a path inside the instance leads to on the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Path on the host.
-    pub host: String,
-    /// What it is.
-    pub kind: FileKind,
-    /// First byte of the host file that shows.
-    pub begin: u64,
-    /// Bytes that show.
-    pub len: u64,
-    sectors: bool,
 }
 
 /// A mapping found for a path: what remains is to ask the host.
@@ -218,30 +204,22 @@ impl Etfs {
 }
 
 impl Found {
-    /// Asks the host what is there.
-    pub fn look(self, store: &dyn Store) -> Result<Target, EtfsError> {
-        let Metadata { kind, size } = store.metadata(&self.host)?;
-        let (begin, len) = self.window.unwrap_or((0, size));
-        // A file that shrank since it was mapped shows less.
-        let len = len.min(size.saturating_sub(begin));
-        match kind {
-            FileKind::Other if self.window.is_none() => Err(EtfsError::NotFound),
-            _ => Ok(Target { host: self.host, kind, begin, len, sectors: self.device }),
-        }
-    }
-}
-
-impl Target {
-    /// Opens the file for reading.
+    /// Opens the file for reading; its length is what the open file has.
     ///
     /// # Errors
-    /// [`EtfsError::IsADirectory`], or the host's.
-    pub fn open(&self, store: &Arc<dyn Store>) -> Result<OpenFile, EtfsError> {
-        if self.kind == FileKind::Directory {
-            return Err(EtfsError::IsADirectory);
-        }
-        let handle = store.open(&self.host)?;
-        Ok(OpenFile { store: store.clone(), handle, begin: self.begin, len: self.len, sectors: self.sectors })
+    /// [`EtfsError::NotFound`] for what is neither a file nor a directory; [`EtfsError::IsADirectory`]; or the host's.
+    pub fn open(self, store: &Arc<dyn Store>) -> Result<OpenFile, EtfsError> {
+        let handle = store.open(&self.host).map_err(|error| match error.kind() {
+            HostErrorKind::IsADirectory => EtfsError::IsADirectory,
+            HostErrorKind::Unsupported if self.window.is_none() => EtfsError::NotFound,
+            _ => error.into(),
+        })?;
+        let mut file = OpenFile { store: store.clone(), handle, begin: 0, len: 0, sectors: self.device };
+        let size = store.size(handle)?;
+        let (begin, len) = self.window.unwrap_or((0, size));
+        // A file that shrank since it was mapped shows less.
+        (file.begin, file.len) = (begin, len.min(size.saturating_sub(begin)));
+        Ok(file)
     }
 }
 

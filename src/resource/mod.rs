@@ -30,7 +30,7 @@ pub use console::{Console, Silent};
 pub use detached::Detached;
 pub use entropy::Entropy;
 pub use error::{HostError, HostErrorKind};
-pub use etfs::{Etfs, EtfsError, EtfsKind, MAX_DEVICES, OpenFile, SECTOR, Target, Window, host_errno};
+pub use etfs::{Etfs, EtfsError, EtfsKind, MAX_DEVICES, OpenFile, SECTOR, Window, host_errno};
 pub use memory::{Memory, Placement, Protection, Region, Request, Reservation, Segment};
 pub use per_cpu::PerCpuBase;
 pub use store::{FileHandle, FileKind, Metadata, Store};

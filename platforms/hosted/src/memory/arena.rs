@@ -3,7 +3,7 @@ use crate::error::host_error;
 use rumpload::address::align_up;
 use rumpload::resource::{HostError, HostErrorKind};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Lowest address worth asking for: what Linux keeps unmapped by default (`vm.mmap_min_addr`), so that null pointers fault.
@@ -40,6 +40,8 @@ pub(super) struct Arena {
     free: Vec<Free>,
     used: usize,
     lost: usize,
+    /// Up to here pages were asked for.
+    filled: usize,
 }
 
 impl Arena {
@@ -92,7 +94,7 @@ impl Arena {
         if let Some((first, _)) = KNOWN.iter().find(place) {
             first.store(start, Ordering::Release);
         }
-        Self { start, len, free: vec![Free { start, len }], used: 0, lost: 0 }
+        Self { start, len, free: vec![Free { start, len }], used: 0, lost: 0, filled: start }
     }
 
     pub fn len(&self) -> usize {
@@ -128,6 +130,19 @@ impl Arena {
         }
         self.used += len;
         Some(at)
+    }
+
+    /// Gives the `len` bytes at `at` their pages if they have had none: a fault for each page would cost more.
+    pub fn fill(&mut self, at: usize, len: usize) {
+        if at + len <= self.filled {
+            return;
+        }
+        let from = self.filled.max(at);
+        let until = at + len;
+        self.filled = until;
+        // SAFETY: the range lies in the arena's own mapping; asking for pages changes no byte of them. Linux before 5.14 does
+        // not know how.
+        let _ = unsafe { rustix::mm::madvise(from as *mut _, until - from, Advice::LinuxPopulateWrite) };
     }
 
     /// Takes a clean piece back.
@@ -198,6 +213,22 @@ mod tests {
         }
         assert_eq!(arena.free.len(), 1);
         assert!(arena.is_unused());
+    }
+
+    #[test]
+    fn pages_are_asked_for_once() {
+        let mut arena = arena();
+        let start = arena.start;
+        let filled = |arena: &mut Arena, at, len| {
+            arena.fill(at, len);
+            arena.filled
+        };
+        assert_eq!(filled(&mut arena, start, 2 * PAGE), start + 2 * PAGE);
+        assert_eq!(filled(&mut arena, start + PAGE, PAGE), start + 2 * PAGE);
+        assert_eq!(filled(&mut arena, start + PAGE, 2 * PAGE), start + 3 * PAGE);
+        // What a large region leaves out stays without.
+        assert_eq!(filled(&mut arena, start + 8 * PAGE, PAGE), start + 9 * PAGE);
+        assert_eq!(filled(&mut arena, start + 4 * PAGE, PAGE), start + 9 * PAGE);
     }
 
     #[test]

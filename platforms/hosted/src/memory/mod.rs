@@ -24,7 +24,7 @@ const ARENA: usize = 16 << 20;
 const GIVE_BACK: usize = 256 << 10;
 
 /// Up to this size a region bound to a range of addresses gets its pages at once: it is a module's, which is about to be
-/// written whole, and a fault for each page would cost more.
+/// written whole.
 const FILLED: usize = 1 << 20;
 
 /// [`Memory`](rumpload::resource::Memory) of a Linux process.
@@ -69,7 +69,15 @@ impl Memory {
     fn take(&self, request: &Request) -> Result<usize, HostError> {
         let mut arenas = self.lock();
         let bounds = Bounds::of(request.placement).ok_or(HostErrorKind::OutOfMemory)?;
-        if let Some(at) = arenas.iter_mut().find_map(|arena| arena.take(request.len, request.align, bounds)) {
+        let fill = matches!(request.placement, Placement::Within { .. }) && request.len <= FILLED;
+        let take = |arena: &mut Arena| {
+            let at = arena.take(request.len, request.align, bounds)?;
+            if fill {
+                arena.fill(at, request.len);
+            }
+            Some(at)
+        };
+        if let Some(at) = arenas.iter_mut().find_map(take) {
             return Ok(at);
         }
         let slack = request.align - self.page_size;
@@ -79,7 +87,7 @@ impl Memory {
             Placement::Within { .. } => Arena::map_within(bounds, needed, ARENA, self.page_size)?,
         };
         arenas.push(arena);
-        let taken = arenas.last_mut().and_then(|arena| arena.take(request.len, request.align, bounds));
+        let taken = arenas.last_mut().and_then(take);
         taken.ok_or_else(|| HostErrorKind::OutOfMemory.into())
     }
 }
@@ -126,10 +134,6 @@ unsafe impl MemoryResource for Memory {
     fn reserve(&self, request: &Request) -> Result<Region, HostError> {
         self.check(request)?;
         let at = self.take(request)?;
-        if matches!(request.placement, Placement::Within { .. }) && request.len <= FILLED {
-            // SAFETY: the pages were taken just now; populating changes none of them. Linux before 5.14 does not know how.
-            let _ = unsafe { rustix::mm::madvise(at as *mut c_void, request.len, Advice::LinuxPopulateWrite) };
-        }
         let working = NonNull::new(at as *mut u8).ok_or(HostErrorKind::OutOfMemory)?;
         Ok(Region { run: RunAddr::new(at as u64), working, len: request.len, cookie: 0 })
     }
