@@ -1,7 +1,7 @@
 //! A module whose bytes are finished.
 
 use crate::address::{RunAddr, SectionIndex, align_up};
-use crate::image::{Binding, Definition, Image, SymbolType};
+use crate::image::{Binding, Definition, Image, RawSymbol, SymbolType};
 use crate::metadata::netbsd::Modinfo;
 use crate::plan::{Extent, Plan, Planned, SegmentKind};
 use crate::rename::{Name, Namespace};
@@ -32,8 +32,6 @@ pub struct LinkedSymbol<'a> {
     pub name: Name<'a>,
     /// Its name in the file.
     pub raw: &'a str,
-    /// Where that begins in the file's symbol strings.
-    pub(crate) raw_at: u32,
     /// Its address.
     pub value: RunAddr,
     /// What it is.
@@ -220,22 +218,27 @@ impl Linked {
                 return None;
             }
             let raw = image.symbol_name(symbol.name);
-            let (value, kind) = match (symbol.definition(), symbol.kind()) {
-                (_, SymbolType::ThreadLocal | SymbolType::IndirectFunction) => return None,
-                (Definition::Absolute, _) => (RunAddr::new(symbol.value), SymbolKind::Absolute),
-                (Definition::Section(section), SymbolType::Function) => {
-                    (self.address(section, symbol.value)?, SymbolKind::Function)
-                }
-                (Definition::Section(section), SymbolType::None) => {
-                    let code = image.section(section).is_some_and(|section| section.is_executable());
-                    (self.address(section, symbol.value)?, if code { SymbolKind::Function } else { SymbolKind::Data })
-                }
-                (Definition::Section(section), _) => (self.address(section, symbol.value)?, SymbolKind::Data),
-                (Definition::Undefined | Definition::Common, _) => return None,
-            };
+            let (value, kind) = self.offered(&image, &symbol)?;
             let name = namespace.name(binding == Binding::Global, raw);
-            (!raw.is_empty()).then_some(LinkedSymbol { name, raw, raw_at: symbol.name, value, kind, size: symbol.size, binding })
+            (!raw.is_empty()).then_some(LinkedSymbol { name, raw, value, kind, size: symbol.size, binding })
         })
+    }
+
+    /// What others see of a symbol of `image`, the file this was linked from, if anything.
+    pub(crate) fn offered(&self, image: &Image<'_>, symbol: &RawSymbol) -> Option<(RunAddr, SymbolKind)> {
+        match (symbol.definition(), symbol.kind()) {
+            (_, SymbolType::ThreadLocal | SymbolType::IndirectFunction) => None,
+            (Definition::Absolute, _) => Some((RunAddr::new(symbol.value), SymbolKind::Absolute)),
+            (Definition::Section(section), SymbolType::Function) => {
+                Some((self.address(section, symbol.value)?, SymbolKind::Function))
+            }
+            (Definition::Section(section), SymbolType::None) => {
+                let code = image.section(section).is_some_and(|section| section.is_executable());
+                Some((self.address(section, symbol.value)?, if code { SymbolKind::Function } else { SymbolKind::Data }))
+            }
+            (Definition::Section(section), _) => Some((self.address(section, symbol.value)?, SymbolKind::Data)),
+            (Definition::Undefined | Definition::Common, _) => None,
+        }
     }
 
     /// All functions of `image`, the file this was linked from, in table order.

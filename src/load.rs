@@ -15,7 +15,7 @@ use crate::plan::{Plan, SegmentKind, Slots};
 use crate::relocate::{self, Cause, Context, Fault, Refusal, State, Target, Value};
 use crate::rename::Namespace;
 use crate::resolve::{self, Import, Scope, SymbolKind};
-use crate::resource::{Memory, Placement, Request, Reservation, Segment};
+use crate::resource::{HostError, HostErrorKind, Memory, Placement, Request, Reservation, Segment};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -60,6 +60,7 @@ struct Job<'a> {
     image: &'a Image<'a>,
     options: Options<'a>,
     memory: &'a Arc<dyn Memory>,
+    read: &'a dyn Fn(&mut [u8]) -> Result<(), HostError>,
 }
 
 /// Where per-CPU data of a Linux module is.
@@ -125,7 +126,20 @@ impl Linker {
         scope: &dyn Scope,
         memory: &Arc<dyn Memory>,
     ) -> Result<Linked, LinkError> {
-        let job = Job { image, options, memory };
+        // An image that was read whole has nothing to be read.
+        self.link_reading(image, options, scope, memory, &|_| Err(HostErrorKind::Protocol.into()))
+    }
+
+    /// As [`link_as`](Self::link_as); `read` fills a place with the bytes of the image's unread section.
+    pub(crate) fn link_reading(
+        &mut self,
+        image: &Image<'_>,
+        options: Options<'_>,
+        scope: &dyn Scope,
+        memory: &Arc<dyn Memory>,
+        read: &dyn Fn(&mut [u8]) -> Result<(), HostError>,
+    ) -> Result<Linked, LinkError> {
+        let job = Job { image, options, memory, read };
         self.toc_symbol = resolve::imports(image, options.flavour, options.namespace, scope, &mut self.imports)?;
         self.slots.clear();
         self.wanted.clear();
@@ -157,13 +171,13 @@ impl Linker {
         let mut reservation = Reservation::uncleared(job.memory, &request).map_err(host("memory for the module"))?;
         let run = reservation.run();
         if !image.format().wide && run.get().saturating_add(request.len as u64) > 1 << 32 {
-            let error = crate::resource::HostErrorKind::Protocol.into();
+            let error = HostErrorKind::Protocol.into();
             return Err(LinkError::Host { wanted: "memory below 4 GiB for the module", error }.into());
         }
 
         self.evaluate(job, run);
         let bytes = reservation.bytes_mut();
-        self.copy(image, bytes, job.memory.zeroed());
+        self.copy(job, bytes)?;
         self.bind_imports(job, bytes, run)?;
         let mut pairs = core::mem::take(&mut self.pairs);
         let relocated = self.relocate(job, bytes, run, surveyed, &mut pairs);
@@ -251,25 +265,31 @@ impl Linker {
         Ok(())
     }
 
-    /// Copies what the file holds of each loaded section, and clears the rest of each segment unless the region is `zeroed`
-    /// already.
-    fn copy(&self, image: &Image<'_>, bytes: &mut [u8], zeroed: bool) {
+    /// Copies or reads what the file holds of each loaded section, and clears the rest of each segment unless the region is
+    /// zeroed already.
+    fn copy(&self, job: &Job<'_>, bytes: &mut [u8]) -> Result<(), LinkError> {
+        let (image, zeroed) = (job.image, job.memory.zeroed());
+        let unread = image.unread().map(|unread| unread.section);
         // By segment: where what has been written ends. Sections of a segment lie in the order of their headers.
         let mut ends = SegmentKind::ALL.map(|kind| self.plan.segment(kind).offset);
         for (index, planned) in self.plan.sections() {
             let Some(section) = image.section(index) else { continue };
-            let data = section.data();
-            if let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..data.len())) {
-                place.copy_from_slice(data);
+            let len = section.file_size() as usize;
+            if let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..len)) {
+                if unread == Some(index) {
+                    (job.read)(place).map_err(|error| LinkError::Host { wanted: "the code of the module", error })?;
+                } else {
+                    place.copy_from_slice(section.data());
+                }
             }
             let end = &mut ends[planned.segment as usize];
             if !zeroed && let Some(gap) = bytes.get_mut(*end..planned.offset) {
                 gap.fill(0);
             }
-            *end = planned.offset + data.len();
+            *end = planned.offset + len;
         }
         if zeroed {
-            return;
+            return Ok(());
         }
         for (kind, end) in SegmentKind::ALL.into_iter().zip(ends) {
             let segment = self.plan.segment(kind);
@@ -277,6 +297,7 @@ impl Linker {
                 gap.fill(0);
             }
         }
+        Ok(())
     }
 
     fn relocate(
@@ -320,7 +341,7 @@ impl Linker {
     fn applies<'a>(&self, image: &Image<'a>, section: &Section<'a>) -> Option<Section<'a>> {
         let target = section.relocates()?;
         self.plan.section(target)?;
-        image.section(target).filter(|target| !target.data().is_empty() || target.size() == 0)
+        image.section(target).filter(|target| target.file_size() != 0 || target.size() == 0)
     }
 
     /// Writes the addresses of the symbols that have a slot.

@@ -152,21 +152,12 @@ impl Format {
     /// The section header at the start of `record`.
     #[inline]
     pub(crate) fn section_header(self, record: &[u8]) -> SectionHeader {
-        const WIDE: usize = section_header::section_header64::SIZEOF_SHDR;
-        match record.first_chunk::<WIDE>() {
-            Some(record) if self == const { Self::new(true, false) } => const { Self::new(true, false) }.header_fields(record),
-            _ => self.header_fields(record),
-        }
-    }
-
-    #[inline(always)]
-    fn header_fields(self, record: &[u8]) -> SectionHeader {
         let order = self.order;
-        let (name, kind) = (order.u32(record, 0), order.u32(record, 4));
         if self.wide {
+            let record = &record[..section_header::section_header64::SIZEOF_SHDR];
             SectionHeader {
-                name,
-                kind,
+                name: order.u32(record, 0),
+                kind: order.u32(record, 4),
                 flags: order.u64(record, 8),
                 offset: order.u64(record, 24),
                 size: order.u64(record, 32),
@@ -176,10 +167,11 @@ impl Format {
                 entry_size: order.u64(record, 56),
             }
         } else {
+            let record = &record[..section_header::section_header32::SIZEOF_SHDR];
             let word = |at| u64::from(order.u32(record, at));
             SectionHeader {
-                name,
-                kind,
+                name: order.u32(record, 0),
+                kind: order.u32(record, 4),
                 flags: word(8),
                 offset: word(16),
                 size: word(20),
@@ -195,6 +187,7 @@ impl Format {
     pub(crate) fn symbol(self, record: &[u8]) -> RawSymbol {
         let order = self.order;
         if self.wide {
+            let record = &record[..sym::sym64::SIZEOF_SYM];
             RawSymbol {
                 name: order.u32(record, 0),
                 info: record[4],
@@ -204,6 +197,7 @@ impl Format {
                 size: order.u64(record, 16),
             }
         } else {
+            let record = &record[..sym::sym32::SIZEOF_SYM];
             RawSymbol {
                 name: order.u32(record, 0),
                 value: u64::from(order.u32(record, 4)),

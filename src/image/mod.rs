@@ -4,10 +4,13 @@
 //! no heap and no copy: an image is a few slices of the caller's bytes. Only relocation records are left to whoever applies
 //! them, so that they are streamed once: their symbol index and their place are plain numbers until then.
 
+mod file;
 mod layout;
 mod parse;
 
+pub(crate) use file::{FileBytes, LONGEST_HEADER, Unread, WORTH_WHILE};
 pub(crate) use layout::{Format, Order, RawRelocation, RawSymbol, SectionHeader};
+pub(crate) use parse::Outline;
 
 use crate::address::{SectionIndex, SymbolIndex};
 use crate::arch::Machine;
@@ -36,7 +39,7 @@ pub enum Endian {
 /// A relocatable object whose structure has been checked. Borrows the file's bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
-    bytes: &'a [u8],
+    bytes: FileBytes<'a>,
     format: Format,
     machine: Machine,
     /// The section header table.
@@ -55,8 +58,7 @@ pub struct Image<'a> {
 pub struct Section<'a> {
     index: SectionIndex,
     header: SectionHeader,
-    /// The file's.
-    bytes: &'a [u8],
+    file: FileBytes<'a>,
     names: &'a str,
     format: Format,
 }
@@ -163,7 +165,12 @@ impl<'a> Image<'a> {
 
     /// The bytes of the file.
     pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
+        self.bytes.held
+    }
+
+    /// The section whose bytes are still in the file.
+    pub(crate) fn unread(&self) -> Option<Unread> {
+        self.bytes.unread
     }
 
     /// Number of section headers, the null one included.
@@ -188,7 +195,7 @@ impl<'a> Image<'a> {
     #[inline]
     fn made(&self, index: SectionIndex, record: &[u8]) -> Section<'a> {
         let header = self.format().section_header(record);
-        Section { index, header, bytes: self.bytes, names: self.section_names, format: self.format() }
+        Section { index, header, file: self.bytes, names: self.section_names, format: self.format() }
     }
 
     /// The first section called `name`.
@@ -384,11 +391,15 @@ impl<'a> Section<'a> {
 
     /// Its bytes in the file; none for NOBITS.
     pub fn data(&self) -> &'a [u8] {
-        if self.header.kind == sh::SHT_NOBITS || self.header.kind == sh::SHT_NULL {
-            return &[];
+        match self.file_size() {
+            0 => &[],
+            size => self.file.range(self.header.offset, size).unwrap_or_default(),
         }
-        let start = self.header.offset as usize;
-        self.bytes.get(start..start + self.header.size as usize).unwrap_or_default()
+    }
+
+    /// Number of its bytes in the file.
+    pub(crate) fn file_size(&self) -> u64 {
+        if matches!(self.header.kind, sh::SHT_NOBITS | sh::SHT_NULL) { 0 } else { self.header.size }
     }
 
     /// True if the section asks to be in memory: allocated, with or without bytes in the file.

@@ -1,5 +1,6 @@
 //! The one place where the structure of a file is checked.
 
+use super::file::FileBytes;
 use super::layout::{Format, RawSymbol, SectionHeader};
 use super::{Image, Section};
 use crate::address::SectionIndex;
@@ -18,11 +19,20 @@ impl<'a> Image<'a> {
     /// [`Malformed`](LinkError::Malformed) for what no linker writes, [`Unsupported`](LinkError::Unsupported) for machines and
     /// forms that are not known.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, LinkError> {
-        let (format, machine, headers, names) = file_header(bytes)?;
+        Self::parse_file(FileBytes { held: bytes, unread: None })
+    }
+
+    /// As [`parse`](Self::parse), of a file that was possibly not read whole.
+    pub(crate) fn parse_file(bytes: FileBytes<'a>) -> Result<Self, LinkError> {
+        let header = Outline::read(bytes.held, bytes.len())?;
+        let headers = match bytes.range(header.offset, header.len) {
+            Ok(headers) => headers,
+            Err(end) => return Err(truncated(header.place(), end, bytes.len())),
+        };
         let mut image = Self {
             bytes,
-            format,
-            machine,
+            format: header.format,
+            machine: header.machine,
             headers,
             section_names: "",
             symbol_section: SectionIndex(0),
@@ -39,7 +49,7 @@ impl<'a> Image<'a> {
                 image.symbol_section = section.index();
             }
         }
-        image.section_names = section_names(&image, names)?;
+        image.section_names = section_names(&image, header.names)?;
         if symbol_tables != 1 {
             return Err(LinkError::malformed(Place::FILE, Problem::SymbolTables(symbol_tables)));
         }
@@ -52,80 +62,96 @@ impl<'a> Image<'a> {
     }
 }
 
-type Header<'a> = (Format, Machine, &'a [u8], u32);
-
-fn file_header(bytes: &[u8]) -> Result<Header<'_>, LinkError> {
-    let malformed = |offset: u64, problem| Err(LinkError::malformed(Place::file(offset), problem));
-    let Some(ident) = bytes.get(..header::SIZEOF_IDENT) else {
-        return Err(truncated(Place::FILE, header::SIZEOF_IDENT as u64, bytes));
-    };
-    if ident[..4] != *header::ELFMAG {
-        return malformed(0, Problem::Magic);
-    }
-    let wide = match ident[header::EI_CLASS] {
-        header::ELFCLASS32 => false,
-        header::ELFCLASS64 => true,
-        other => return malformed(header::EI_CLASS as u64, Problem::Class(other)),
-    };
-    let big = match ident[header::EI_DATA] {
-        header::ELFDATA2LSB => false,
-        header::ELFDATA2MSB => true,
-        other => return malformed(header::EI_DATA as u64, Problem::ByteOrder(other)),
-    };
-    let format = Format::new(wide, big);
-    if ident[header::EI_VERSION] != header::EV_CURRENT {
-        return malformed(header::EI_VERSION as u64, Problem::Version(u32::from(ident[header::EI_VERSION])));
-    }
-    if bytes.len() < format.header_size() {
-        return Err(truncated(Place::FILE, format.header_size() as u64, bytes));
-    }
-    let fields = format.file_header(bytes);
-    let (shoff_at, tail) = if wide { (40, 58) } else { (32, 46) };
-    if fields.version != u32::from(header::EV_CURRENT) {
-        return malformed(20, Problem::Version(fields.version));
-    }
-    if fields.kind != header::ET_REL {
-        return malformed(16, Problem::NotRelocatable(fields.kind));
-    }
-    let Some(machine) = Machine::from_elf(fields.machine) else {
-        return Err(LinkError::unsupported(Place::file(18), Feature::Machine(fields.machine)));
-    };
-    if !machine.has_form(wide, big) {
-        return Err(LinkError::unsupported(Place::file(header::EI_CLASS as u64), Feature::MachineForm));
-    }
-    let (size, expected) = (fields.section_size, format.section_size());
-    if usize::from(size) != expected {
-        return malformed(tail, Problem::EntrySize { found: size.into(), expected: expected as u64 });
-    }
-    if fields.section_count == 0 {
-        return malformed(tail + 2, Problem::NoSections);
-    }
-    if u32::from(fields.section_count) > MAX_SECTIONS {
-        return malformed(tail + 2, Problem::TooManySections(fields.section_count.into()));
-    }
-    if fields.section_offset == 0 {
-        return malformed(shoff_at, Problem::NoSections);
-    }
-    let len = u64::from(fields.section_count) * expected as u64;
-    let headers = extent(bytes, fields.section_offset, len).map_err(|end| truncated(Place::file(shoff_at), end, bytes))?;
-    let names = u32::from(fields.names);
-    if names >= u32::from(fields.section_count) {
-        return malformed(tail + 4, Problem::Link(names));
-    }
-    Ok((format, machine, headers, names))
+/// What a file header says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outline {
+    pub format: Format,
+    machine: Machine,
+    /// Where the section headers are.
+    pub offset: u64,
+    /// Their bytes.
+    pub len: u64,
+    /// Index of the section that holds the names of all.
+    names: u32,
 }
 
-/// The bytes at `offset`, or the end they would have.
-fn extent(bytes: &[u8], offset: u64, len: u64) -> Result<&[u8], u64> {
-    let end = offset.checked_add(len).ok_or(u64::MAX)?;
-    if end > bytes.len() as u64 {
-        return Err(end);
+impl Outline {
+    /// The header at the start of a file of `len` bytes, of which `bytes` are the first.
+    ///
+    /// # Errors
+    /// As [`Image::parse`].
+    pub fn read(bytes: &[u8], len: u64) -> Result<Self, LinkError> {
+        let malformed = |offset: u64, problem| Err(LinkError::malformed(Place::file(offset), problem));
+        let Some(ident) = bytes.get(..header::SIZEOF_IDENT) else {
+            return Err(truncated(Place::FILE, header::SIZEOF_IDENT as u64, len));
+        };
+        if ident[..4] != *header::ELFMAG {
+            return malformed(0, Problem::Magic);
+        }
+        let wide = match ident[header::EI_CLASS] {
+            header::ELFCLASS32 => false,
+            header::ELFCLASS64 => true,
+            other => return malformed(header::EI_CLASS as u64, Problem::Class(other)),
+        };
+        let big = match ident[header::EI_DATA] {
+            header::ELFDATA2LSB => false,
+            header::ELFDATA2MSB => true,
+            other => return malformed(header::EI_DATA as u64, Problem::ByteOrder(other)),
+        };
+        let format = Format::new(wide, big);
+        if ident[header::EI_VERSION] != header::EV_CURRENT {
+            return malformed(header::EI_VERSION as u64, Problem::Version(u32::from(ident[header::EI_VERSION])));
+        }
+        if bytes.len() < format.header_size() {
+            return Err(truncated(Place::FILE, format.header_size() as u64, len));
+        }
+        let fields = format.file_header(bytes);
+        let tail = if wide { 58 } else { 46 };
+        if fields.version != u32::from(header::EV_CURRENT) {
+            return malformed(20, Problem::Version(fields.version));
+        }
+        if fields.kind != header::ET_REL {
+            return malformed(16, Problem::NotRelocatable(fields.kind));
+        }
+        let Some(machine) = Machine::from_elf(fields.machine) else {
+            return Err(LinkError::unsupported(Place::file(18), Feature::Machine(fields.machine)));
+        };
+        if !machine.has_form(wide, big) {
+            return Err(LinkError::unsupported(Place::file(header::EI_CLASS as u64), Feature::MachineForm));
+        }
+        let (size, expected) = (fields.section_size, format.section_size());
+        if usize::from(size) != expected {
+            return malformed(tail, Problem::EntrySize { found: size.into(), expected: expected as u64 });
+        }
+        if fields.section_count == 0 {
+            return malformed(tail + 2, Problem::NoSections);
+        }
+        if u32::from(fields.section_count) > MAX_SECTIONS {
+            return malformed(tail + 2, Problem::TooManySections(fields.section_count.into()));
+        }
+        if fields.section_offset == 0 {
+            return malformed(section_offset_at(wide), Problem::NoSections);
+        }
+        let names = u32::from(fields.names);
+        if names >= u32::from(fields.section_count) {
+            return malformed(tail + 4, Problem::Link(names));
+        }
+        let table = u64::from(fields.section_count) * expected as u64;
+        Ok(Self { format, machine, offset: fields.section_offset, len: table, names })
     }
-    bytes.get(offset as usize..end as usize).ok_or(end)
+
+    /// The field that says where the section headers are, for errors.
+    fn place(&self) -> Place {
+        Place::file(section_offset_at(self.format.wide))
+    }
 }
 
-fn truncated(place: Place, end: u64, bytes: &[u8]) -> LinkError {
-    LinkError::Truncated { place, end, len: bytes.len() as u64 }
+const fn section_offset_at(wide: bool) -> u64 {
+    if wide { 40 } else { 32 }
+}
+
+fn truncated(place: Place, end: u64, len: u64) -> LinkError {
+    LinkError::Truncated { place, end, len }
 }
 
 /// Every section with bytes in the file lies in the file; afterwards [`Section::data`] is what the header says.
@@ -135,7 +161,8 @@ fn check_extent(image: &Image<'_>, section: &Section<'_>) -> Result<(), LinkErro
         return Ok(());
     }
     if kind != sh::SHT_NOBITS {
-        extent(image.bytes, offset, size).map_err(|end| truncated(Place::section(section.index()), end, image.bytes))?;
+        let file = image.bytes;
+        file.range(offset, size).map_err(|end| truncated(Place::section(section.index()), end, file.len()))?;
     }
     if align != 0 && !align.is_power_of_two() {
         return Err(LinkError::malformed(Place::section(section.index()), Problem::Alignment(align)));

@@ -5,7 +5,7 @@
 //! pairs, without memory, addresses or heap.
 
 use crate::address::{SectionIndex, SymbolIndex};
-use crate::error::{LinkError, Place, Problem};
+use crate::error::{LinkError, Problem};
 use crate::image::{Definition, Image, Section};
 use core::ffi::CStr;
 
@@ -78,12 +78,14 @@ impl<'a> Modinfo<'a> {
         }
         let name = name.ok_or_else(|| LinkError::malformed(place(fields.name), Problem::Pointer("name")))?;
         let order = image.format().order;
+        let string =
+            |spot, field, what| text(image, spot).ok_or_else(|| LinkError::malformed(place(field), Problem::String(what)));
         Ok(Self {
             version: order.u32(bytes, 0),
             class: order.u32(bytes, fields.class as usize),
-            name: text(image, name, || place(fields.name), "name")?,
+            name: string(name, fields.name, "name")?,
             required: match required {
-                Some(spot) => Some(text(image, spot, || place(fields.required), "required")?),
+                Some(spot) => Some(string(spot, fields.required, "required")?),
                 None => None,
             },
             modcmd,
@@ -155,11 +157,8 @@ fn target(image: &Image<'_>, symbol: SymbolIndex, addend: i64) -> Option<Spot> {
     (offset < image.section(index)?.size()).then_some((index, offset))
 }
 
-/// The text at `spot`, which has to end within its section.
-fn text<'a>(image: &Image<'a>, spot: Spot, place: impl Fn() -> Place, what: &'static str) -> Result<&'a str, LinkError> {
-    let broken = || LinkError::malformed(place(), Problem::String(what));
-    let section = image.section(spot.0).ok_or_else(broken)?;
-    let bytes = section.data().get(spot.1 as usize..).ok_or_else(broken)?;
-    let text = CStr::from_bytes_until_nul(bytes).map_err(|_| broken())?;
-    text.to_str().map_err(|_| broken())
+/// The text at `spot`, if it ends within its section.
+fn text<'a>(image: &Image<'a>, spot: Spot) -> Option<&'a str> {
+    let bytes = image.section(spot.0)?.data().get(spot.1 as usize..)?;
+    CStr::from_bytes_until_nul(bytes).ok()?.to_str().ok()
 }

@@ -1,6 +1,6 @@
 //! What modules can import: the kernel's exports first, then those of active modules in the order they were published.
 
-use crate::address::{RunAddr, align_up};
+use crate::address::{RunAddr, SymbolIndex, align_up};
 use crate::arch::Machine;
 use crate::rename::{Name, Namespace};
 use crate::resolve::{Resolved, Scope, SymbolKind};
@@ -8,6 +8,7 @@ use crate::resource::{HostError, HostErrorKind, Memory, Placement, Protection, R
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as TableEntry;
 use spin::Mutex;
 
 use super::ModuleId;
@@ -43,6 +44,26 @@ pub enum ExportValue {
     },
     /// A number.
     Absolute(u64),
+}
+
+/// A name that a module is going to export.
+pub(crate) struct Offer {
+    /// Index of its symbol.
+    pub symbol: SymbolIndex,
+    hash: u64,
+    in_namespace: bool,
+    /// The base of its name lies here in the names of the module's symbols.
+    start: u32,
+    end: u32,
+}
+
+impl Offer {
+    /// `name` is that of `symbol`, whose spelling in the file begins at `at` of the symbols' names and takes `len` bytes.
+    pub fn new(symbol: SymbolIndex, name: Name<'_>, at: u32, len: usize) -> Self {
+        // What the namespace takes away stands in front.
+        let end = at + len as u32;
+        Self { symbol, hash: name.hash(), in_namespace: name.in_namespace, start: end - name.base.len() as u32, end }
+    }
 }
 
 /// The base of an export's name.
@@ -120,10 +141,15 @@ impl ExportTable {
         self.insert_entry(Entry { hash, in_namespace, base: Base::Kernel(base), value, size, owner: None });
     }
 
-    /// Adds an export of the module `owner` that does not exist. The base of its name lies at `start` of `strings`.
-    pub fn insert(&mut self, name: Name<'_>, strings: &Arc<str>, start: u32, value: Resolved, size: u64, owner: ModuleId) {
-        let base = Base::Module { strings: strings.clone(), start, end: start + name.base.len() as u32 };
-        self.insert_entry(Entry { hash: name.hash(), in_namespace: name.in_namespace, base, value, size, owner: Some(owner) });
+    /// Adds an export of the module `owner` unless it exists; `strings` are the names of the module's symbols.
+    pub fn insert(&mut self, offer: &Offer, strings: &Arc<str>, value: Resolved, size: u64, owner: ModuleId) {
+        let &Offer { hash, in_namespace, start, end, .. } = offer;
+        let name = &strings[start as usize..end as usize];
+        let same = |entry: &Entry| entry.hash == hash && entry.in_namespace == in_namespace && entry.base.text() == name;
+        if let TableEntry::Vacant(vacant) = self.entries.entry(hash, same, Entry::hash) {
+            let base = Base::Module { strings: strings.clone(), start, end };
+            vacant.insert(Entry { hash, in_namespace, base, value, size, owner: Some(owner) });
+        }
     }
 
     fn insert_entry(&mut self, entry: Entry) {

@@ -1,16 +1,19 @@
 //! Loading: a module and what it requires, in the order of checks that NetBSD's `module_do_load` has, with whole roll-back.
 
-use super::export::{Shared, may_repeat};
+use super::export::{Offer, Shared, may_repeat};
+use super::file::ModuleFile;
 use super::{
     CLASS_MAX, Class, Command, Control, Era, Error, LoadFlags, Module, ModuleFlags, ModuleId, Pending, Refusal, Request, Source,
     SymbolMap,
 };
+use crate::address::SymbolIndex;
 use crate::autoload::Trigger;
 use crate::errno;
 use crate::error::LinkError;
+use crate::flavour::Flavour;
 use crate::image::{Binding, Definition, Image};
 use crate::instance::Instance;
-use crate::load::Linked;
+use crate::load::{Linked, Options};
 use crate::metadata::netbsd::Modinfo;
 use crate::properties::{Properties, TOO_LARGE};
 use crate::resolve::Resolved;
@@ -242,15 +245,23 @@ impl Instance {
     /// Reads a module's file and property list and checks what can be checked before its requirements are there.
     fn read_module(&self, name: &str, wanted: &Wanted<'_>, autoload: bool) -> Result<Pending, Error> {
         let path = self.module_path(name, autoload)?;
-        let file = |error| Error::File { module: abbreviated(name), path: path.clone(), error };
-        let bytes = self.read_file(&path, MAX_FILE).map_err(file)?;
+        let failed = |error| Error::File { module: abbreviated(name), path: path.clone(), error };
         let link = |error| Error::Link { module: name.to_string(), path: path.clone(), error };
-        let image = Image::parse(&bytes).map_err(link)?;
+        let mut file = self.open_file(&path).and_then(|file| ModuleFile::read(file, MAX_FILE)).map_err(failed)?;
+        let (image, info) = loop {
+            let image = file.image().map_err(link)?;
+            let info = Modinfo::read(&image);
+            if info.is_ok() || !file.is_partial() {
+                break (image, info);
+            }
+            // It may lie in the code that was left in the file.
+            file.complete().map_err(failed)?;
+        };
         if image.machine() != self.config.machine {
             return Err(Error::Machine { module: name.into(), found: image.machine() });
         }
         let properties = self.read_properties(name, &path, wanted, autoload)?;
-        let info = Modinfo::read(&image).map_err(link)?;
+        let info = info.map_err(link)?;
         let own = info.name.to_string();
         if own.len() >= MAX_NAME {
             return Err(Error::BadName { name: abbreviated(&own), errno: errno::EINVAL });
@@ -294,7 +305,7 @@ impl Instance {
             required: Vec::new(),
             autoload,
             properties,
-            bytes,
+            file,
         })
     }
 
@@ -338,11 +349,11 @@ impl Instance {
 
     /// Links, starts and activates the innermost pending module, whose requirements are all there.
     fn start_top(&self, wanted: &Wanted<'_>) -> Result<ModuleId, Error> {
-        let bytes = self.with_top(|top| core::mem::take(&mut top.bytes));
+        let file = self.with_top(|top| core::mem::take(&mut top.file));
         let (name, path) = self.with_top(|top| (top.name.clone(), top.path.clone()));
-        let (id, modcmd) = self.link_top(&bytes, &name, &path)?;
+        let (id, modcmd) = self.link_top(&file, &name, &path)?;
         // From here on the registry owns the module; nothing of this frame would be missed if init never came back.
-        drop((bytes, path));
+        drop((file, path));
         let control = Control::Native(modcmd);
         let argument = {
             let properties = self.with_top(|top| top.properties.take());
@@ -384,22 +395,23 @@ impl Instance {
     }
 
     /// Links a module and hands it over to the registry as transient.
-    fn link_top(&self, bytes: &[u8], name: &str, path: &str) -> Result<(ModuleId, crate::address::RunAddr), Error> {
+    fn link_top(&self, file: &ModuleFile, name: &str, path: &str) -> Result<(ModuleId, crate::address::RunAddr), Error> {
         let link = |error: LinkError| Error::Link { module: name.to_string(), path: path.to_string(), error };
-        let image = Image::parse(bytes).map_err(link)?;
+        let image = file.image().map_err(link)?;
         let info = Modinfo::read(&image).map_err(link)?;
         let namespace = &self.config.namespace;
-        self.check_duplicates(&image, name)?;
+        let offers = self.offers(&image, name)?;
         let mut linker = core::mem::take(&mut *self.linker.lock());
-        let linked = linker.link(&image, namespace, &Shared(&self.exports), &self.host().memory, self.config.placement);
+        let options = Options { flavour: Flavour::NetBsd, namespace, placement: self.config.placement, per_cpu: 0 };
+        let read = |place: &mut [u8]| file.read_code(place);
+        let linked = linker.link_reading(&image, options, &Shared(&self.exports), &self.host().memory, &read);
         *self.linker.lock() = linker;
         let linked = linked.map_err(link)?;
         let control = linked.modcmd(&info);
-        Ok((self.register(&image, linked, control), control))
+        Ok((self.register(&image, linked, &offers, control), control))
     }
 
-    fn register(&self, image: &Image<'_>, linked: Linked, modcmd: crate::address::RunAddr) -> ModuleId {
-        let namespace = &self.config.namespace;
+    fn register(&self, image: &Image<'_>, linked: Linked, offers: &[Offer], modcmd: crate::address::RunAddr) -> ModuleId {
         let strings: Arc<str> = image.strings().into();
         let mut sections = Vec::new();
         for section in image.sections() {
@@ -412,11 +424,10 @@ impl Instance {
         let id = self.state.lock().new_id();
         {
             let mut exports = self.exports.lock();
-            for symbol in linked.exports(image, namespace) {
-                if symbol.binding == Binding::Global && exports.get(symbol.name).is_none() {
-                    let value = Resolved { value: symbol.value, kind: symbol.kind };
-                    let start = symbol.raw_at + (symbol.raw.len() - symbol.name.base.len()) as u32;
-                    exports.insert(symbol.name, &strings, start, value, symbol.size, id);
+            for offer in offers {
+                let Some(symbol) = image.raw_symbol(offer.symbol) else { continue };
+                if let Some((value, kind)) = linked.offered(image, &symbol) {
+                    exports.insert(offer, &strings, Resolved { value, kind }, symbol.size, id);
                 }
             }
         }
@@ -445,24 +456,30 @@ impl Instance {
         id
     }
 
-    /// Refuses a module that defines a global which exists.
-    fn check_duplicates(&self, image: &Image<'_>, module: &str) -> Result<(), Error> {
+    /// The names that `module` is going to export; it is refused if one of them exists.
+    fn offers(&self, image: &Image<'_>, module: &str) -> Result<Vec<Offer>, Error> {
         let namespace = &self.config.namespace;
         let exports = self.exports.lock();
-        let mut symbols = Vec::new();
-        for (_, symbol) in image.raw_globals(image.format()).filter(|(_, symbol)| symbol.binding() == Binding::Global) {
+        let (mut offers, mut redefined) = (Vec::new(), Vec::new());
+        for (index, symbol) in image.raw_globals(image.format()).filter(|(_, symbol)| symbol.binding() == Binding::Global) {
             let definition = symbol.definition();
             let raw = image.symbol_name(symbol.name);
             if !matches!(definition, Definition::Section(_) | Definition::Absolute) || raw.is_empty() {
                 continue;
             }
             let name = namespace.name(true, raw);
-            let same_number = |found: Resolved| definition == Definition::Absolute && found.value.get() == symbol.value;
-            if !may_repeat(namespace, name) && exports.get(name).is_some_and(|(found, _)| !same_number(found)) {
-                symbols.push(namespace.full(name));
+            let offer = Offer::new(SymbolIndex(index), name, symbol.name, raw.len());
+            match exports.get(name) {
+                None => offers.push(offer),
+                Some((found, _)) => {
+                    let same_number = definition == Definition::Absolute && found.value.get() == symbol.value;
+                    if !same_number && !may_repeat(namespace, name) {
+                        redefined.push(namespace.full(name));
+                    }
+                }
             }
         }
-        if symbols.is_empty() { Ok(()) } else { Err(Error::Redefined { module: module.into(), symbols }) }
+        if redefined.is_empty() { Ok(offers) } else { Err(Error::Redefined { module: module.into(), symbols: redefined }) }
     }
 
     /// Forgets a module that did not start.

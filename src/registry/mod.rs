@@ -7,6 +7,7 @@ mod builtin;
 mod calls;
 mod error;
 mod export;
+mod file;
 mod loading;
 mod status;
 mod unloading;
@@ -31,6 +32,7 @@ use alloc::vec::Vec;
 use bitflags::bitflags;
 use builtin::BuiltinModule;
 use core::time::Duration;
+use file::ModuleFile;
 
 /// A module class (`modclass_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +167,7 @@ pub(crate) struct Pending {
     /// The name it was asked for by.
     wanted: String,
     path: String,
-    bytes: Vec<u8>,
+    file: ModuleFile,
     name: String,
     class: u32,
     required_text: String,

@@ -8,6 +8,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 /// What a key maps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,6 +246,11 @@ impl OpenFile {
         self.len == 0
     }
 
+    /// Whether it is read by whole sectors.
+    pub(crate) fn is_device(&self) -> bool {
+        self.sectors
+    }
+
     /// Reads at `offset` of the window into the start of `buffer`, to its end or the end of the window, and says how many bytes.
     ///
     /// # Errors
@@ -272,23 +278,43 @@ impl OpenFile {
     /// # Errors
     /// [`EtfsError::TooLarge`] if it is longer than `limit` bytes; the host's error, also if there is no memory.
     pub fn read_all(&self, limit: u64) -> Result<Vec<u8>, EtfsError> {
-        let no_memory = || HostError::new(HostErrorKind::OutOfMemory);
+        self.read_but(0..0, limit)
+    }
+
+    /// The window but for the range `hole` of it.
+    ///
+    /// # Errors
+    /// As [`read_all`](Self::read_all).
+    pub(crate) fn read_but(&self, hole: Range<u64>, limit: u64) -> Result<Vec<u8>, EtfsError> {
         if self.len > limit {
             return Err(EtfsError::TooLarge);
         }
-        let len = usize::try_from(self.len).map_err(|_| no_memory())?;
         let mut bytes = Vec::new();
+        let len = usize::try_from(self.len - (hole.end - hole.start)).map_err(|_| no_memory())?;
         bytes.try_reserve_exact(len).map_err(|_| no_memory())?;
-        while bytes.len() < len {
-            let wanted = len - bytes.len();
-            let at = self.begin + bytes.len() as u64;
-            let some = self.store.read_onto(self.handle, at, wanted, &mut bytes)?;
-            if some == 0 || some > wanted {
+        self.read_onto(0, hole.start, &mut bytes)?;
+        self.read_onto(hole.end, self.len - hole.end, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads the `len` bytes at `offset` of the window onto the end of `bytes`.
+    pub(crate) fn read_onto(&self, offset: u64, len: u64, bytes: &mut Vec<u8>) -> Result<(), EtfsError> {
+        let len = usize::try_from(len).map_err(|_| no_memory())?;
+        let start = bytes.len();
+        while bytes.len() - start < len {
+            let done = bytes.len() - start;
+            let at = self.begin + offset + done as u64;
+            let some = self.store.read_onto(self.handle, at, len - done, bytes)?;
+            if some == 0 || some > len - done {
                 return Err(HostError::new(if some == 0 { HostErrorKind::Io } else { HostErrorKind::Protocol }).into());
             }
         }
-        Ok(bytes)
+        Ok(())
     }
+}
+
+fn no_memory() -> HostError {
+    HostError::new(HostErrorKind::OutOfMemory)
 }
 
 impl Drop for OpenFile {

@@ -4,6 +4,7 @@
 
 mod autoload;
 mod etfs;
+mod late_code;
 mod lifecycle;
 mod modinfo;
 mod object;

@@ -16,7 +16,7 @@ enum Node {
 #[derive(Default)]
 pub struct MemoryStore {
     nodes: Mutex<BTreeMap<String, Node>>,
-    open: Mutex<HashMap<u64, Vec<u8>>>,
+    open: Mutex<HashMap<u64, (String, Vec<u8>)>>,
     calls: AtomicUsize,
     opened: Mutex<Vec<String>>,
 }
@@ -25,6 +25,12 @@ impl MemoryStore {
     /// Makes a file, or replaces it.
     pub fn file(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         self.insert(path, Node::File(bytes.into()));
+    }
+
+    /// Cuts a file to `len` bytes where it is open.
+    pub fn truncate(&self, path: &str, len: usize) {
+        let mut open = self.open.lock().unwrap();
+        open.values_mut().filter(|(opened, _)| opened == path).for_each(|(_, bytes)| bytes.truncate(len));
     }
 
     /// Makes a directory.
@@ -92,7 +98,7 @@ impl Store for MemoryStore {
                 self.opened.lock().unwrap().push(path.to_owned());
                 let mut open = self.open.lock().unwrap();
                 let handle = (1..).find(|handle| !open.contains_key(handle)).expect("a free number");
-                open.insert(handle, bytes);
+                open.insert(handle, (path.to_owned(), bytes));
                 Ok(FileHandle(handle))
             }
             Node::Directory => Err(HostErrorKind::IsADirectory.into()),
@@ -103,13 +109,13 @@ impl Store for MemoryStore {
     fn size(&self, file: FileHandle) -> Result<u64, HostError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let open = self.open.lock().unwrap();
-        open.get(&file.0).map(|bytes| bytes.len() as u64).ok_or_else(|| HostErrorKind::InvalidInput.into())
+        open.get(&file.0).map(|(_, bytes)| bytes.len() as u64).ok_or_else(|| HostErrorKind::InvalidInput.into())
     }
 
     fn read_at(&self, file: FileHandle, offset: u64, buffer: &mut [u8]) -> Result<usize, HostError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let open = self.open.lock().unwrap();
-        let bytes = open.get(&file.0).ok_or(HostErrorKind::InvalidInput)?;
+        let (_, bytes) = open.get(&file.0).ok_or(HostErrorKind::InvalidInput)?;
         let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
         // Short on purpose: callers loop.
         let len = rest.len().min(buffer.len()).min(1000);
