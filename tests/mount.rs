@@ -299,6 +299,8 @@ fn mounts_leave_nothing_behind() {
     cycles_leave_nothing_behind(&Server::new(), if cfg!(debug_assertions) { 1_000 } else { 10_000 });
 }
 
+// There is a table of NetBSD 10 for amd64 only.
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn mounts_of_netbsd_10_leave_nothing_behind() {
     cycles_leave_nothing_behind(&Server::netbsd_10(), if cfg!(debug_assertions) { 200 } else { 10_000 });
@@ -345,6 +347,7 @@ fn two_images_and_two_kernels_at_once() {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn netbsd_10_beside_7() {
     let seven = mounted();
