@@ -26,8 +26,9 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell, UnsafeCell};
 use hashbrown::HashTable;
 
-/// Bytes of data kept at most unless told otherwise, or unless more is held at a time.
-pub(crate) const DEFAULT_LIMIT: usize = 16 << 20;
+/// Bytes of data kept at most unless told otherwise, or unless more is held at a time. Several file systems read files through
+/// blocks, too.
+pub(crate) const DEFAULT_LIMIT: usize = 64 << 20;
 
 /// `b_freelistindex` of a buffer that may be reused.
 const REUSABLE: i32 = 1;
