@@ -65,7 +65,7 @@ pub struct Mount {
 
 impl Mount {
     pub fn run(&self) -> Result<()> {
-        let mut mounted = self.mounts.mount()?;
+        let mut mounted = self.mounts.mount(self.time)?;
         let mut output = output();
         let mut failures = Failures::default();
         let outcome = self.show(&mut mounted, &mut failures, &mut output);
@@ -73,10 +73,8 @@ impl Mount {
         output.flush()?;
         outcome?;
         mounted.unmount()?;
-        if self.time {
-            for (stage, time) in &mounted.times {
-                writeln!(stderr(), "{stage}: {:.3} ms", time.as_secs_f64() * 1e3)?;
-            }
+        for (stage, time) in mounted.times.iter().flatten() {
+            writeln!(stderr(), "{stage}: {:.3} ms", time.as_secs_f64() * 1e3)?;
         }
         failures.outcome()
     }
@@ -107,13 +105,13 @@ impl Mount {
         if self.walk {
             let start = Instant::now();
             walk::hashes(&kernel, base, failures, output)?;
-            mounted.times.push(("walk".into(), start.elapsed()));
+            mounted.note("walk", start);
         }
         if self.read_all {
             for _ in 0..self.repeat {
                 let start = Instant::now();
                 let (files, bytes) = walk::read_all(&kernel, base, failures)?;
-                mounted.times.push((format!("read {files} files, {bytes} bytes"), start.elapsed()));
+                mounted.note(format!("read {files} files, {bytes} bytes"), start);
             }
         }
         if self.stat {

@@ -74,7 +74,8 @@ pub struct Mounted {
     pub base: &'static str,
     /// What is mounted, in this order.
     pub mounts: Vec<MountedAt>,
-    pub times: Vec<(String, Duration)>,
+    /// How long each stage took, if that is to be told.
+    pub times: Option<Vec<(String, Duration)>>,
     /// How many devices there have been; the next one's number.
     devices: usize,
 }
@@ -87,12 +88,14 @@ pub struct MountedAt {
 }
 
 impl Mounts {
-    /// Boots a server and mounts everything.
-    pub fn mount(&self) -> Result<Mounted> {
+    /// Boots a server and mounts everything; `timed` says whether to note how long it takes.
+    pub fn mount(&self, timed: bool) -> Result<Mounted> {
         let start = Instant::now();
         let server = Server::boot(&self.modules, if self.trace { Messages::Traced } else { Messages::Shown })?;
         let base = if self.kind.is_some() { DIRECTORY } else { "" };
-        let mut mounted = Mounted { server, base, mounts: Vec::new(), times: vec![("boot".into(), start.elapsed())], devices: 0 };
+        let times = timed.then(Vec::new);
+        let mut mounted = Mounted { server, base, mounts: Vec::new(), times, devices: 0 };
+        mounted.note("boot", start);
         let own = self.kind.as_ref().map(|kind| Wanted {
             kind: kind.clone(),
             image: self.image.clone(),
@@ -107,6 +110,13 @@ impl Mounts {
 }
 
 impl Mounted {
+    /// Notes how long a stage took that began at `start`.
+    pub fn note(&mut self, stage: impl Into<String>, start: Instant) {
+        if let Some(times) = &mut self.times {
+            times.push((stage.into(), start.elapsed()));
+        }
+    }
+
     /// Mounts one more.
     pub fn add(&mut self, wanted: &Wanted) -> Result<()> {
         let Wanted { kind, image, options, .. } = wanted;
@@ -137,7 +147,7 @@ impl Mounted {
     }
 
     fn mount(&mut self, wanted: &Wanted, device: Option<&str>, arguments: MountArguments, start: Instant) -> Result<()> {
-        let kernel = &self.server.kernel;
+        let kernel = Arc::clone(&self.server.kernel);
         let Wanted { kind, directory, options, .. } = wanted;
         // The mount would bring the module in by itself; asked for first, its time can be told from the mount's.
         let attached = kernel.types()?.iter().any(|attached| attached == kind.as_str() || (kind == "ufs" && attached == "ffs"));
@@ -151,7 +161,7 @@ impl Mounted {
                 "mount of type {kind}: its module was looked for in {modules}, which is {base} inside, and did not come: {error}"
             );
         }
-        self.times.push((format!("autoload {kind}"), start.elapsed()));
+        self.note(format!("autoload {kind}"), start);
         let start = Instant::now();
         let read_only = options.read_only.unwrap_or(device.is_some());
         let request = MountRequest { kind, directory, device, read_only, arguments };
@@ -159,7 +169,7 @@ impl Mounted {
             Some(image) => format!("type {kind}, image {}", image.display()),
             None => format!("type {kind}"),
         })?;
-        self.times.push((format!("mount {kind}"), start.elapsed()));
+        self.note(format!("mount {kind}"), start);
         Ok(())
     }
 
@@ -187,7 +197,7 @@ impl Mounted {
     pub fn remove(&mut self, directory: &str, force: bool) -> Result<()> {
         let start = Instant::now();
         self.server.kernel.unmount(directory, force)?;
-        self.times.push((format!("unmount {directory}"), start.elapsed()));
+        self.note(format!("unmount {directory}"), start);
         if let Some(index) = self.mounts.iter().rposition(|mount| mount.directory == directory)
             && let Some(device) = self.mounts.remove(index).device
         {

@@ -87,6 +87,8 @@ pub enum Command {
     Mounts,
     /// Show the modules that are loaded, newest first.
     Modstat,
+    /// Show what the kernel holds: memory, vnodes, buffers, names.
+    Usage,
     /// Load a module, and what it requires.
     Load {
         #[arg(value_name = "NAME")]

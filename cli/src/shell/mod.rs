@@ -31,7 +31,7 @@ pub struct Shell {
 impl Shell {
     pub fn run(&self) -> Result<()> {
         let prompts = stdin().is_terminal();
-        let session = Rc::new(RefCell::new(Session::new(self.mounts.mount()?, prompts)));
+        let session = Rc::new(RefCell::new(Session::new(self.mounts.mount(false)?, prompts)));
         let mut output = output();
         if prompts {
             interactive(&session, &mut output)?;

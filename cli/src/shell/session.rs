@@ -100,6 +100,14 @@ impl Session {
                 }
             }
             Command::Modstat => modstat(&kernel.instance().stat()?, false, output)?,
+            Command::Usage => {
+                let held = kernel.usage()?;
+                writeln!(output, "memory: {} bytes in {} blocks", held.bytes, held.blocks)?;
+                writeln!(output, "vnodes: {}, {} of them in use", held.vnodes, held.used_vnodes)?;
+                writeln!(output, "buffers: {} bytes in {}", held.buffer_bytes, held.buffers)?;
+                writeln!(output, "names: {}", held.names)?;
+                writeln!(output, "mounts: {}", held.mounts)?;
+            }
             Command::Load { name } => kernel
                 .instance()
                 .load(&Load { name: &name, ..Load::default() })

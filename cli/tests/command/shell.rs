@@ -66,6 +66,21 @@ fn mounting_and_unmounting() {
 }
 
 #[test]
+fn what_is_held_is_what_was_held() {
+    let image = Image::tree();
+    let path = image.path();
+    let cycle = format!("mount tarfs '{}' /more\nwalk /more\numount /more\n", text(&path));
+    let outcome = image.shell(&format!("{cycle}usage\n{}usage\n", cycle.repeat(20))).succeeded();
+    let lines = outcome.lines();
+    let shown: Vec<&str> = lines.iter().copied().filter(|line| !hashes().contains(line)).collect();
+    let (first, last) = shown.split_at(shown.len() / 2);
+    assert_eq!(first, last);
+    let names: Vec<&str> = first.iter().filter_map(|line| line.split(':').next()).collect();
+    assert_eq!(names, ["memory", "vnodes", "buffers", "names", "mounts"]);
+    assert_eq!(first[4], "mounts: 1");
+}
+
+#[test]
 fn errors_do_not_end_a_script_but_its_status_tells() {
     let script = "cat nowhere\nfrobnicate\nls 'open\ncd hello.txt\numount /mnt\nmount tarfs /no/image /x\nload absent\numount /nothing\npwd\n";
     let outcome = Image::tree().shell(script).failed(&[
