@@ -20,9 +20,12 @@ macro_rules! source {
 }
 
 /// Headers that every source may include, by the name it includes them by.
-pub const HEADERS: [(&str, &str); 4] = [
+pub const HEADERS: [(&str, &str); 7] = [
     ("kernel.h", include_str!("../c/kernel.h")),
+    ("writing.h", include_str!("../c/writing.h")),
     ("services.h", include_str!("../c/services/services.h")),
+    ("format.h", include_str!("../c/slotfs/format.h")),
+    ("slotfs.h", include_str!("../c/slotfs/slotfs.h")),
     ("tarindex.h", include_str!("../c/tarindex/tarindex.h")),
     ("tarfs.h", include_str!("../c/tarfs/tarfs.h")),
 ];
@@ -56,6 +59,21 @@ const NOAUTOLOAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<plist ver
 pub const RECIPES: &[Recipe] = &[
     recipe("tarindex", &[source!("tarindex/tarindex.c")]),
     recipe("tarfs", &[source!("tarfs/vfsops.c"), source!("tarfs/vnops.c")]),
+    recipe(
+        "slotfs",
+        &[
+            source!("slotfs/attributes.c"),
+            source!("slotfs/directory.c"),
+            source!("slotfs/file.c"),
+            source!("slotfs/map.c"),
+            source!("slotfs/names.c"),
+            source!("slotfs/node.c"),
+            source!("slotfs/rename.c"),
+            source!("slotfs/space.c"),
+            source!("slotfs/vectors.c"),
+            source!("slotfs/vfsops.c"),
+        ],
+    ),
     recipe("hello", &[source!("small/hello.c")]),
     recipe("polite", &[source!("small/polite.c")]),
     plain("bad_version", &["NAME=\"bad_version\"", "VERSION=(NETBSD_VERSION+10000)"]),
@@ -146,6 +164,7 @@ const fn names() -> [&'static str; RECIPES.len()] {
 /// Names of the sample modules, as directories and files are called.
 ///
 /// * `tarfs`, a read-only file system on ustar archives, and `tarindex`, which it requires;
+/// * `slotfs`, a small file system on a block device that can be written;
 /// * `hello`, and `polite`, which requires it and calls it;
 /// * `bad_version`, `misnamed` (module `another_name`), two with names of 31 and 32 characters, `driver` (of that class);
 /// * `cycle_a` and `cycle_b`, `selfish`, `needs_absent`, `needs_two` (`hello` and one that is absent), `chain_1` to `chain_7`;

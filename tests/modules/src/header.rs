@@ -12,19 +12,23 @@ const CONSTANTS: &str = include_str!("../../../base/abi/constants.tsv");
 const OPERATIONS: &str = include_str!("../../../base/abi/operations.tsv");
 
 /// The structures that sample modules use.
-const STRUCTURES: [&str; 30] = [
+const STRUCTURES: [&str; 36] = [
     "bintime",
     "buf",
     "callout",
     "componentname",
     "dirent",
+    "dkwedge_info",
+    "flock",
     "genfs_node",
     "genfs_ops",
+    "genfs_rename_ops",
     "iovec",
     "kcondvar",
     "lwp",
     "modinfo",
     "mount",
+    "nameidata",
     "pool",
     "proc",
     "specnode",
@@ -35,7 +39,9 @@ const STRUCTURES: [&str; 30] = [
     "uio",
     "uvm_object",
     "vattr",
+    "uvm_pagerops",
     "vfsops",
+    "vm_page",
     "vnode",
     "vnodeop_desc",
     "vnodeopv_desc",

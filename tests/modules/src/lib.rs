@@ -2,8 +2,9 @@
 //!
 //! [`build`] writes `DIR/NAME/NAME.kmod` for each module of [`NAMES`], compiled with the system's C compiler and the flags that
 //! stock modules are built with, from headers generated from the tables that the base kernel's layouts come from. Results are
-//! kept under `target/`, by a hash of everything they depend on. [`image::ustar`] makes images for `tarfs`, the file system
-//! among the modules. [`elf`] writes objects byte by byte, for what no compiler would produce.
+//! kept under `target/`, by a hash of everything they depend on. [`image::ustar`] makes images for `tarfs`, [`slotfs`] makes and
+//! checks those of `slotfs`, the two file systems among the modules. [`elf`] writes objects byte by byte, for what no compiler
+//! would produce.
 
 mod catalog;
 mod compile;
@@ -11,6 +12,7 @@ pub mod elf;
 mod error;
 mod header;
 pub mod image;
+pub mod slotfs;
 
 pub use catalog::NAMES;
 pub use compile::{Built, build, build_some, module};
