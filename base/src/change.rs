@@ -7,7 +7,7 @@ use crate::error::FileError;
 use crate::file::{File, lock, open_vnode, result};
 use crate::kern::cred;
 use crate::kern::errno::{EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS, EXDEV};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, kernel};
 use crate::stat::{Attributes, Timestamp};
 use crate::vfs::lookup::{self, Component, Found, PathBuffer};
 use crate::vfs::object::{ComponentName, Vattr, Vnode};
@@ -255,7 +255,7 @@ fn set_attributes(vp: Vnode, change: &Change) -> Result<(), i32> {
     if let Some(size) = change.size {
         wanted.set_file_size(size);
     }
-    let abi = crate::kernel::kernel().abi;
+    let abi = kernel().abi;
     for (field, time) in [(abi.vattr.va_atime, change.accessed), (abi.vattr.va_mtime, change.modified)] {
         if let Some(time) = time {
             // SAFETY: a member of the structure, itself a timespec.
@@ -290,10 +290,14 @@ fn take_away(path: &[u8], directory: bool) -> Result<(), i32> {
             let_go(&found, name);
             return Err(problem);
         }
-        // SAFETY: both are locked and referenced; the operation gives up both.
-        let error =
-            unsafe { if directory { vop::rmdir(found.directory, vp, name) } else { vop::remove(found.directory, vp, name) } };
-        result(error)
+        // SAFETY: both are locked and referenced; the operation gives up the file, and before NetBSD 10 the directory, too.
+        unsafe {
+            let error = if directory { vop::rmdir(found.directory, vp, name) } else { vop::remove(found.directory, vp, name) };
+            if kernel().abi.is_10() {
+                vput(found.directory);
+            }
+            result(error)
+        }
     })
 }
 

@@ -17,7 +17,7 @@ fn everything_that_has_a_name() {
         kernel.create_link("/mnt/short", b"d/e/f").expect("linked");
         let long = format!("{}d/e/f", "./".repeat(300));
         kernel.create_link("/mnt/long", long.as_bytes()).expect("linked");
-        kernel.create_link("/mnt/d/nowhere", b"nowhere").expect("linked");
+        kernel.create_link("/mnt/d/nowhere", b"absent").expect("linked");
         for round in 0..2 {
             for path in ["/mnt/d/e/f", "/mnt/hard", "/mnt/short", "/mnt/long"] {
                 assert!(volume.read(path) == pattern(5000), "{path}, {round}");
@@ -142,7 +142,10 @@ fn renames_that_cannot_be() {
         assert_eq!(kernel.rename("/mnt/a/.", "/mnt/x").expect_err("a dot").errno(), EINVAL);
         assert_eq!(kernel.rename("/mnt/f", "/mnt/a/..").expect_err("dots").errno(), EINVAL);
         volume.again();
-        assert_eq!((volume.names("/mnt"), volume.names("/mnt/a/b")), (vec!["a".into(), "f".into(), "full".into()], vec!["c".into()]));
+        assert_eq!(
+            (volume.names("/mnt"), volume.names("/mnt/a/b")),
+            (vec!["a".into(), "f".into(), "full".into()], vec!["c".into()])
+        );
     });
 }
 
@@ -183,7 +186,14 @@ fn attributes_stay() {
         let kernel = &volume.server.kernel;
         volume.write("/mnt/f", b"text");
         let (accessed, modified) = (Timestamp { seconds: 1_000, nanoseconds: 0 }, Timestamp { seconds: 2_000, nanoseconds: 0 });
-        let change = Change { mode: Some(0o4751), uid: Some(7), gid: Some(8), accessed: Some(accessed), modified: Some(modified), size: None };
+        let change = Change {
+            mode: Some(0o4751),
+            uid: Some(7),
+            gid: Some(8),
+            accessed: Some(accessed),
+            modified: Some(modified),
+            size: None,
+        };
         kernel.change("/mnt/f", &change).expect("changed");
         volume.again();
         let stat = kernel.stat("/mnt/f").expect("there");

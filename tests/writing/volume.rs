@@ -3,6 +3,7 @@
 use crate::disk::Disk;
 use crate::kernel::Server;
 use rumpload_base::{Device, MountArguments, MountError, MountRequest, Usage};
+use rumpload_hosted::catch_faults;
 use rumpload_test_modules::slotfs::{self, Contents};
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub fn servers() -> Vec<Server> {
 /// Runs a test once per version, on an empty file system of 2 MiB with room for 126 files, and looks for what is left behind.
 pub fn on_each(test: impl Fn(&Volume)) {
     for server in servers() {
+        // A fault in module code is a failure that says where.
+        let _guard = catch_faults(server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
         let volume = Volume::of(server, slotfs::empty(2048, 128));
         let before = volume.idle();
         volume.mount().unwrap_or_else(|error| panic!("{error}"));

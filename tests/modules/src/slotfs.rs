@@ -236,9 +236,9 @@ pub fn contents(image: &[u8]) -> Result<Contents, String> {
         files.insert(path, file);
     }
     for (slot, file) in &seen {
-        let directories = files.values().filter(|other| {
-            other.mode & TYPE == DIRECTORY && other.slot != *slot && word(reader.slot(other.slot), 68) == *slot
-        });
+        let directories = files
+            .values()
+            .filter(|other| other.mode & TYPE == DIRECTORY && other.slot != *slot && word(reader.slot(other.slot), 68) == *slot);
         let wanted = if file.mode & TYPE == DIRECTORY { 2 + directories.count() as u16 } else { names[slot] };
         if file.links != wanted {
             return Err(format!("slot {slot} says {} links instead of {wanted}", file.links));

@@ -124,29 +124,20 @@ drop_pointers(struct slotfs_node *node, daddr_t first)
 	return drop(node, &node->slot.indirect);
 }
 
-/* Zeros what is behind `size` in its block, so that nobody finds it there when the file grows again. */
+/* Zeros what is behind `size` in its page, so that nobody finds it there when the file grows again. */
 static int
 clear_tail(struct vnode *vp, uint64_t size)
 {
-	uint64_t tail = size & (BLOCK - 1);
-	struct buf *bp;
+	uint64_t end = SLOTFS_NODE(vp)->slot.size, page = (size + PAGE_MASK) & ~(uint64_t)PAGE_MASK;
 	int error;
 
-	if (tail == 0)
+	if (vp->v_type != VREG || size == page)
 		return 0;
-	if (vp->v_type == VREG) {
-		/* Zeroing does not say that it failed; reading does. */
-		error = slotfs_read_page(vp, size);
-		if (error == 0)
-			ubc_zerorange(&vp->v_uobj, size, BLOCK - tail, UBC_UNMAP);
-		return error;
-	}
-	error = bread(vp, size >> BLOCK_SHIFT, BLOCK, 0, &bp);
-	if (error != 0)
-		return error;
-	memset((char *)bp->b_data + tail, 0, BLOCK - tail);
-	bdwrite(bp);
-	return 0;
+	/* Zeroing does not say that it failed; reading does. */
+	error = slotfs_read_page(vp, size);
+	if (error == 0)
+		ubc_zerorange(&vp->v_uobj, size, (page < end ? page : end) - size, UBC_UNMAP);
+	return error;
 }
 
 /* Sets a file's size; what is added is a hole, and blocks behind it are freed even if the size was that. */

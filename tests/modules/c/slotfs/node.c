@@ -143,9 +143,8 @@ slotfs_update(struct vnode *vp, bool wait)
 	struct buf *bp;
 	int error;
 
-	if (vp->v_mount->mnt_flag & MNT_RDONLY)
-		return 0;
-	if (!node->changed && !wait)
+	/* A new vnode does not belong to its mount yet. */
+	if ((node->mount->mode & FWRITE) == 0 || (!node->changed && !wait))
 		return 0;
 	error = read_table(node->mount, node->number, &bp, &slot);
 	if (error != 0)
@@ -204,7 +203,7 @@ slotfs_inactive(void *v)
 	struct slotfs_node *node = SLOTFS_NODE(vp);
 	int error = 0;
 
-	if (node->slot.links == 0 && node->slot.mode != 0 && (vp->v_mount->mnt_flag & MNT_RDONLY) == 0)
+	if (node->slot.links == 0 && node->slot.mode != 0 && (node->mount->mode & FWRITE) != 0)
 		error = give_up(vp);
 	else
 		error = slotfs_update(vp, false);
