@@ -5,7 +5,7 @@ use crate::error::{FileError, MountError};
 use crate::kern::errno::{EINVAL, ENODEV};
 use crate::kern::later;
 use crate::kernel::Kernel;
-use crate::vfs::{fstype, lookup, mount, mounting, object::Mount, object::Statvfs, text, vnode};
+use crate::vfs::{fstype, lookup, lost, mount, mounting, object::Mount, object::Statvfs, text, vnode};
 use alloc::string::String;
 use alloc::vec::Vec;
 use rumpload::Trigger;
@@ -92,7 +92,9 @@ impl Kernel {
     /// Unmounts what is mounted at `directory`; with `force`, whatever is still open becomes dead.
     ///
     /// # Errors
-    /// `EINVAL` if nothing is mounted there, `EBUSY` while files are in use, or what the file system gives.
+    /// `EINVAL` if nothing is mounted there, `EBUSY` while files are in use, or what the file system gives. The device's error if
+    /// something could not be written that nobody was waiting for: before the end, when nothing is unmounted yet and a second call
+    /// goes on without it, or at the end, when it is unmounted. Neither stops `force`.
     pub fn unmount(&self, directory: &str, force: bool) -> Result<(), MountError> {
         Ok(self
             .inside("unmount", directory.as_bytes(), || mounting::unmount(mounting::mounted_at(directory.as_bytes())?, force))?)
@@ -130,7 +132,7 @@ impl Kernel {
     /// Writes everything that is dirty.
     ///
     /// # Errors
-    /// The first error of a file system.
+    /// The first error of a file system, or of a write since the last time that nobody waited for.
     pub fn sync(&self) -> Result<(), FileError> {
         self.inside("sync", b"/", || {
             let mut outcome = Ok(());
@@ -138,8 +140,10 @@ impl Kernel {
                 let Some(mp) = self.vfs.mounts.all().get(index).copied() else { break };
                 // SAFETY: a mount on the list.
                 let error = unsafe { fstype::sync(mp, crate::abi::constants::MNT_WAIT, crate::kern::cred::current()) };
-                if error != 0 && outcome.is_ok() {
-                    outcome = Err(error);
+                for error in [error, lost::take(mp)] {
+                    if error != 0 && outcome.is_ok() {
+                        outcome = Err(error);
+                    }
                 }
             }
             outcome

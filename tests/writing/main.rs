@@ -11,4 +11,5 @@ mod support;
 mod volume;
 
 mod contents;
+mod faults;
 mod names;

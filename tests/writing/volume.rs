@@ -80,6 +80,12 @@ impl Volume {
         self.server.kernel.unmount(ROOT, false).unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Whether something is mounted besides the root.
+    #[track_caller]
+    pub fn is_mounted(&self) -> bool {
+        self.server.kernel.mounts().expect("not ended").iter().any(|mount| mount.directory == ROOT)
+    }
+
     /// Unmounts and mounts again: nothing is in memory any more.
     #[track_caller]
     pub fn again(&self) {

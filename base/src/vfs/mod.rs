@@ -8,6 +8,7 @@ pub(crate) mod fstype;
 pub(crate) mod genfs;
 pub(crate) mod kernel_map;
 pub(crate) mod lookup;
+pub(crate) mod lost;
 pub(crate) mod mount;
 pub(crate) mod mounting;
 pub(crate) mod namecache;
@@ -57,6 +58,7 @@ pub(crate) struct State {
     pub(crate) transactions: transaction::State,
     pub(crate) dead: dead::State,
     pub(crate) root: rootfs::State,
+    pub(crate) lost: lost::State,
 }
 
 impl State {
@@ -75,6 +77,7 @@ impl State {
             transactions: transaction::State::default(),
             dead: dead::State::default(),
             root: rootfs::State::default(),
+            lost: lost::State::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::object::{FsOperations, Mount, Statvfs, Vnode};
 use super::queue::TailQueue;
 use super::vnode::mount_queue;
-use super::{fstype, text};
+use super::{fstype, lost, text};
 use crate::abi::constants::{IMNT_GONE, MNAMELEN, MNT_RDONLY, UIO_USERSPACE};
 use crate::abi::{Abi, Field};
 use crate::export::{Export, data, function};
@@ -103,6 +103,7 @@ pub(crate) fn release(mp: Mount) {
         for field in locks() {
             lock::mutex_destroy(field.ptr(mp.0));
         }
+        lost::take(mp);
         if !mp.operations().is_null() {
             fstype::release(mp.operations());
         }

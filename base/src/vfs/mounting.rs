@@ -2,7 +2,7 @@
 
 use super::object::{FsOperations, Mount, Vnode};
 use super::vnode::vrele;
-use super::{fstype, lookup, mount, namecache, rootfs, text, vnode};
+use super::{fstype, lookup, lost, mount, namecache, rootfs, text, vnode};
 use crate::abi::constants::{IMNT_GONE, IMNT_UNMOUNT, MNAMELEN, MNT_FORCE, MNT_RDONLY, MNT_WAIT, VDIR, VV_ROOT};
 use crate::arguments::MountArguments;
 use crate::kern::errno::{EBUSY, EINVAL, ENOENT, ENOTDIR};
@@ -114,6 +114,9 @@ pub(crate) fn mounted_at(path: &[u8]) -> Result<Mount, i32> {
 }
 
 /// Unmounts a file system.
+///
+/// # Errors
+/// What it gives, or the error of a write that nobody waited for. Writes while it ends may fail, too: it is unmounted then.
 pub(crate) fn unmount(mp: Mount, force: bool) -> Result<(), i32> {
     let covered = mp.covered();
     let children = kernel().vfs.mounts.all().iter().any(|other| *other != mp && other.covered().mount() == mp);
@@ -121,15 +124,21 @@ pub(crate) fn unmount(mp: Mount, force: bool) -> Result<(), i32> {
         return Err(EBUSY);
     }
     mount::set_internal_flag(mp, IMNT_UNMOUNT, 0);
+    let mut late = 0;
     // SAFETY: a live mount; a reference keeps it until the end.
     unsafe {
         namecache::cache_purgevfs(mp);
         let mut error = 0;
         if mp.flag() & MNT_RDONLY == 0 {
             error = fstype::sync(mp, MNT_WAIT, cred::current());
+            let lost = lost::take(mp);
+            error = if error == 0 { lost } else { error };
         }
         if error == 0 || force {
+            lost::take(Mount::NULL);
             error = fstype::unmount(mp, if force { MNT_FORCE } else { 0 });
+            // Its device was closed without a mount.
+            late = [lost::take(mp), lost::take(Mount::NULL)].into_iter().find(|lost| *lost != 0).unwrap_or(0);
         }
         if error != 0 {
             mount::set_internal_flag(mp, 0, IMNT_UNMOUNT);
@@ -142,5 +151,5 @@ pub(crate) fn unmount(mp: Mount, force: bool) -> Result<(), i32> {
     }
     vnode::settle();
     mount::release(mp);
-    Ok(())
+    if late == 0 || force { Ok(()) } else { Err(late) }
 }

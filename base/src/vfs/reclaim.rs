@@ -2,7 +2,7 @@
 
 use super::object::{Mount, Vnode};
 use super::vnode::{self, Phase, mount_queue};
-use super::{buffer, dead, namecache, pages, spec, vop};
+use super::{buffer, dead, lost, namecache, pages, spec, vop};
 use crate::abi::constants::{
     FORCECLOSE, LK_EXCLUSIVE, SKIPSYSTEM, V_SAVE, VI_EXECMAP, VI_TEXT, VREG, VV_LOCKSWORK, VV_ROOT, VV_SYSTEM, WRITECLOSE,
 };
@@ -17,8 +17,9 @@ pub(crate) fn clean(vp: Vnode) {
     let active = vp.uses() > 1;
     vp.side().phase.set(Phase::Reclaiming);
     vp.set_iflag(vp.iflag() & !(VI_TEXT | VI_EXECMAP));
-    if buffer::invalidate(vp, V_SAVE).is_err() {
+    if let Err(error) = buffer::invalidate(vp, V_SAVE) {
         // What could not be written is lost; keeping it would keep the vnode for ever.
+        lost::note(vp, error);
         let _ = buffer::invalidate(vp, 0);
     }
     if active && vp.is_device() {

@@ -2,6 +2,7 @@
 //!
 //! Devices answer at once, so a transfer is done when `VOP_STRATEGY` returns; nothing ever has to wait.
 
+use super::lost;
 use super::object::{Buf, Vnode};
 use crate::abi::constants::{B_ASYNC, B_COWDONE, B_MEDIA_FLAGS, B_PHYS, B_RAW, B_READ, BC_BUSY, BO_DONE, BPRIO_DEFAULT};
 use crate::export::{Export, function};
@@ -67,6 +68,9 @@ pub(crate) fn done(bp: Buf) {
             callback(bp);
         }
     } else if bp.flags() & B_ASYNC != 0 {
+        if bp.flags() & B_READ == 0 && bp.error() != 0 {
+            lost::note(bp.vnode(), bp.error());
+        }
         super::buffer::release(bp, 0);
     }
 }

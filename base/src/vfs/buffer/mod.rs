@@ -14,7 +14,7 @@ pub(crate) use write::{delay, vn_bwrite};
 
 use super::object::{Buf, SpecNode, Vnode};
 use super::queue::{List, TailQueue};
-use super::transfer;
+use super::{lost, transfer};
 use crate::abi::constants::{B_LOCKED, BC_AGE, BC_BUSY, BC_INVAL, BC_NOCACHE, BC_VFLUSH, BC_WANTED, BO_DELWRI, BO_DONE, VBLK};
 use crate::export::{Export, data, function};
 use crate::kern::errno::EPASSTHROUGH;
@@ -190,8 +190,10 @@ fn reuse_oldest() -> bool {
     bp.set_cflags(bp.cflags() | BC_BUSY);
     if bp.oflags() & BO_DELWRI != 0 {
         bp.set_cflags(bp.cflags() | BC_AGE);
-        // Its error is the writer's loss, as ever with delayed writes; the buffer is gone then.
-        let _ = write::through_vnode(bp);
+        let vp = bp.vnode();
+        if let Err(error) = write::through_vnode(bp) {
+            lost::note(vp, error);
+        }
     } else {
         discard(bp);
     }

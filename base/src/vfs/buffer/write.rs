@@ -120,7 +120,7 @@ unsafe extern "C" fn bdwrite(bp: Buf) {
 
 unsafe extern "C" fn bawrite(bp: Buf) {
     bp.set_flags(bp.flags() | B_ASYNC);
-    // Its error stays in the buffer, which the end of the transfer gives up.
+    // Its error is noted where the transfer ends.
     let _ = through_vnode(bp);
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::object::{Buf, Uio, Vnode};
 use super::super::operation::{Op, own_vector};
-use super::super::{buffer, genfs, pages};
+use super::super::{buffer, genfs, lost, pages};
 use super::{geometry, invalidate, ioctl, number, strategy, sync_device, with_device};
 use crate::abi::constants::{BLKDEV_IOSIZE, DEV_BSIZE, FWRITE, UIO_READ, V_SAVE, VBLK};
 use crate::export::{Export, function};
@@ -52,7 +52,8 @@ unsafe extern "C" fn close(arguments: *mut u8) -> i32 {
     if device.opens() == 1 {
         error = invalidate(vp, V_SAVE);
         if error != 0 {
-            // What cannot be written is lost; the device closes all the same.
+            // What cannot be written is lost; the device closes all the same, and file systems do not ask how that went.
+            lost::note(vp, error);
             invalidate(vp, 0);
         }
         let synced =

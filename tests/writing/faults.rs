@@ -1,0 +1,177 @@
+//! Devices that fail: every failure is told, nothing is left behind, and what was told to be safe is there.
+
+use crate::kernel::pattern;
+use crate::volume::{Volume, servers};
+use rumpload::errno::EIO;
+use rumpload_base::{Change, FileError};
+use rumpload_hosted::catch_faults;
+use rumpload_test_modules::slotfs;
+use std::collections::BTreeMap;
+
+/// A session of changes below `/mnt/new`; what fails is counted and passed over. Returns what should be there: files whose every
+/// step succeeded, by path.
+fn session(volume: &Volume) -> (BTreeMap<String, Vec<u8>>, Vec<i32>) {
+    let kernel = &volume.server.kernel;
+    let (mut wanted, mut errors) = (BTreeMap::new(), Vec::new());
+    let mut note = |result: Result<(), FileError>| result.map_err(|error| errors.push(error.errno())).is_ok();
+    note(kernel.create_directory("/mnt/new", 0o755));
+    note(kernel.create_directory("/mnt/new/d", 0o755));
+    for (number, len) in [10, 3000, 40_000, 150_000, 70_000, 5].into_iter().enumerate() {
+        let path = format!("/mnt/new/{number}");
+        let whole = note(kernel.create(&path, 0o644).and_then(|file| {
+            let result = file.write_at(0, &pattern(len)).map(|count| assert_eq!(count, len, "whole or not at all"));
+            file.close().and(result)
+        }));
+        if whole {
+            wanted.insert(path, pattern(len));
+        }
+    }
+    note(kernel.hard_link("/mnt/new/1", "/mnt/new/d/hard"));
+    note(kernel.create_link("/mnt/new/link", b"d/hard"));
+    if note(kernel.rename("/mnt/new/0", "/mnt/new/d/moved")) {
+        if let Some(bytes) = wanted.remove("/mnt/new/0") {
+            wanted.insert("/mnt/new/d/moved".into(), bytes);
+        }
+    } else {
+        // It may have either name or both.
+        wanted.remove("/mnt/new/0");
+    }
+    if note(kernel.rename("/mnt/new/5", "/mnt/new/4")) {
+        if let Some(bytes) = wanted.remove("/mnt/new/5") {
+            wanted.insert("/mnt/new/4".into(), bytes);
+        }
+    } else {
+        wanted.remove("/mnt/new/5");
+        wanted.remove("/mnt/new/4");
+    }
+    let cut = Change { size: Some(1234), ..Change::default() };
+    if note(kernel.change("/mnt/new/2", &cut)) {
+        if let Some(bytes) = wanted.get_mut("/mnt/new/2") {
+            bytes.truncate(1234);
+        }
+    } else {
+        wanted.remove("/mnt/new/2");
+    }
+    note(kernel.remove("/mnt/new/3"));
+    wanted.remove("/mnt/new/3");
+    note(kernel.sync());
+    (wanted, errors)
+}
+
+/// A volume with files that were there, and are safe, before the device begins to fail.
+fn prepared() -> Vec<Volume> {
+    servers()
+        .into_iter()
+        .map(|server| {
+            let volume = Volume::of(server, slotfs::empty(2048, 128));
+            volume.mount().unwrap_or_else(|error| panic!("{error}"));
+            volume.server.kernel.create_directory("/mnt/old", 0o755).expect("made");
+            for len in [100, 20_000, 100_000] {
+                volume.write(&format!("/mnt/old/{len}"), &pattern(len));
+            }
+            volume.again();
+            volume
+        })
+        .collect()
+}
+
+/// Runs the session while the device fails now and then; the device is well again when it is unmounted.
+fn fail_every(writes: usize, reads: usize) {
+    for volume in prepared() {
+        let _guard = catch_faults(volume.server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
+        let what = format!("every write {writes}, every read {reads}");
+        volume.disk.fail(writes, reads);
+        let (wanted, errors) = session(&volume);
+        let failed = volume.disk.failed();
+        assert!(errors.iter().all(|error| *error == EIO || *error == 2), "{what}: {errors:?}");
+        assert!(failed == 0 || !errors.is_empty(), "{what}: {failed} requests failed, and nobody was told");
+        volume.disk.fail(0, 0);
+        // The end may still have to tell of what nobody was waiting for, once.
+        if let Err(error) = volume.server.kernel.unmount("/mnt", false) {
+            assert_eq!(error.errno(), EIO, "{what}");
+            assert_ne!(failed, 0, "{what}");
+            if volume.is_mounted() {
+                volume.unmount();
+            }
+        }
+        volume.mount().unwrap_or_else(|error| panic!("{what}: {error}"));
+        for len in [100, 20_000, 100_000] {
+            assert!(volume.read(&format!("/mnt/old/{len}")) == pattern(len), "{what}: what was safe is not");
+        }
+        if errors.is_empty() {
+            for (path, bytes) in &wanted {
+                assert!(volume.read(path) == *bytes, "{what}: {path}");
+            }
+            volume.image();
+        }
+        volume.unmount();
+        assert_eq!(volume.idle().used_vnodes, 0, "{what}");
+    }
+}
+
+#[test]
+fn writes_that_fail_are_told() {
+    // A session takes some 200 writes: with the last of these none fails.
+    for every in [1, 2, 3, 5, 7, 11, 17, 23, 37, 53, 71, 97, 113, 131, 151, 1000] {
+        fail_every(every, 0);
+    }
+}
+
+#[test]
+fn reads_that_fail_are_told() {
+    for every in [1, 2, 3, 5, 7, 11, 17, 1000] {
+        fail_every(0, every);
+    }
+}
+
+#[test]
+fn both_fail() {
+    for (writes, reads) in [(2, 2), (3, 5), (13, 4), (29, 11)] {
+        fail_every(writes, reads);
+    }
+}
+
+#[test]
+fn a_device_that_is_gone_can_be_unmounted_by_force() {
+    for volume in prepared() {
+        let before = volume.idle();
+        volume.write("/mnt/lost", &pattern(30_000));
+        let open = volume.server.kernel.open_for_writing("/mnt/old/100").expect("there");
+        open.write_at(0, b"changed").expect("written, not yet to the device");
+        volume.disk.fail(1, 1);
+        assert_eq!(open.sync().expect_err("the device fails").errno(), EIO);
+        assert_eq!(volume.server.kernel.sync().expect_err("the device fails").errno(), EIO);
+        assert_eq!(volume.server.kernel.unmount("/mnt", false).expect_err("open, and the device fails").errno(), EIO);
+        volume.server.kernel.unmount("/mnt", true).unwrap_or_else(|error| panic!("{error}"));
+        assert!(open.read_at(0, &mut [0; 8]).is_err());
+        drop(open);
+        volume.disk.fail(0, 0);
+        volume.mount().expect("mounted");
+        assert!(volume.read("/mnt/old/100") == pattern(100) && volume.read("/mnt/old/100000") == pattern(100_000));
+        assert!(volume.server.console.text().contains("slotfs: was not unmounted"));
+        assert_eq!(volume.idle().mounts, before.mounts);
+        volume.unmount();
+        assert_eq!(volume.idle().used_vnodes, 0);
+    }
+}
+
+#[test]
+fn a_device_that_comes_back_loses_nothing_of_a_file() {
+    for volume in prepared() {
+        let file = volume.server.kernel.open_for_writing("/mnt/old/20000").expect("there");
+        file.write_at(5000, &[7; 40_000]).expect("written, not yet to the device");
+        volume.disk.fail(1, 0);
+        for _ in 0..3 {
+            assert_eq!(file.sync().expect_err("the device fails").errno(), EIO);
+        }
+        volume.disk.fail(0, 0);
+        file.sync().expect("the device is back");
+        file.close().expect("closed");
+        let mut wanted = pattern(20_000);
+        wanted.resize(45_000, 0);
+        wanted[5000..].fill(7);
+        volume.again();
+        assert!(volume.read("/mnt/old/20000") == wanted);
+        volume.unmount();
+    }
+}
