@@ -6,6 +6,8 @@
 //! called one by one. `RUMPLOAD_WRITE_TABLE=1` writes the table instead of comparing it.
 #![cfg(target_arch = "x86_64")]
 
+#[path = "../support/disk.rs"]
+mod disk;
 #[path = "../support/kernel.rs"]
 mod kernel;
 mod sabotage;
@@ -13,6 +15,7 @@ mod scenario;
 #[path = "../support/mod.rs"]
 mod support;
 mod units;
+mod writing;
 
 use kernel::Server;
 use rumpload_base::abi::Abi;

@@ -1,6 +1,7 @@
 //! What sample modules do with the base kernel.
 
 use crate::kernel::{self, Server, archive, pattern};
+use crate::writing;
 use rumpload::Load;
 use rumpload::image::{Definition, Image};
 use rumpload_base::Trace;
@@ -40,12 +41,15 @@ impl Modules {
     }
 }
 
-/// Names of all scenarios: modules that check services while they start, and `tarfs`.
+/// Names of all scenarios: modules that check services while they start, and mounts.
 fn names() -> impl Iterator<Item = &'static str> {
     NAMES.iter().copied().filter(|name| name.starts_with("services_")).chain([
         "init_loads",
         "tarfs",
         "netbsd-10:tarfs",
+        "slotfs",
+        "netbsd-10:slotfs",
+        "netbsd-10:services_writing",
         "netbsd-10:services_descriptors",
         "netbsd-10:services_vnode",
     ])
@@ -91,6 +95,7 @@ pub fn run(name: &str, modules: &Modules, sabotaged: Option<&'static str>) -> Re
     server.add("/dev/image", archive(&[Entry::file("d/file", &pattern(20_000)), Entry::symlink("link", "d/file")]));
     match name {
         "tarfs" => mount(&server)?,
+        "slotfs" => writing::run(&server)?,
         "init_loads" => {
             load(&server, name)?;
             let active = server.active();
@@ -107,6 +112,10 @@ fn load(server: &Server, name: &str) -> Result<(), String> {
     server.clock.step_in_sleep();
     if name == "services_vnode" {
         server.mount("/dev/image", "/mnt").map_err(|error| error.to_string())?;
+    }
+    if name == "services_writing" {
+        writing::add_disk(server)?;
+        writing::mount(server, "/dev/disk", false)?;
     }
     let instance = server.kernel.instance();
     let told = |error: rumpload::Error| format!("{error}\n{}", server.console.text());
@@ -217,6 +226,6 @@ fn walk(server: &Server) -> Result<(), String> {
     Ok(())
 }
 
-fn expect<T: PartialEq + Debug>(what: &str, found: T, wanted: T) -> Result<(), String> {
+pub fn expect<T: PartialEq + Debug>(what: &str, found: T, wanted: T) -> Result<(), String> {
     if found == wanted { Ok(()) } else { Err(format!("{what}: {found:?} instead of {wanted:?}")) }
 }

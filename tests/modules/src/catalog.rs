@@ -137,6 +137,7 @@ pub const RECIPES: &[Recipe] = &[
     end("services_end_stack", &["NAME=\"services_end_stack\"", "HOW=__stack_chk_fail()"]),
     end("services_end_stack_local", &["NAME=\"services_end_stack_local\"", "HOW=__stack_chk_fail_local()"]),
     end("services_end_reboot", &["NAME=\"services_end_reboot\"", "HOW=cpu_reboot(0, (char *)0)"]),
+    recipe("services_writing", &[source!("services/writing.c")]),
     recipe("services_bytes", &[source!("services/bytes.c")]),
     recipe("services_memory", &[source!("services/memory.c")]),
     crash("crash_store", &["NAME=\"crash_store\"", "STORE"]),

@@ -58,7 +58,7 @@ transfer_super(struct vnode *device, void *block, int flags)
 static int
 check_super(struct vnode *device, const struct superblock *super)
 {
-	struct dkwedge_info info;
+	struct dkwedge_info info = { 0 };
 	uint64_t table = super->slots / SLOTS_PER_BLOCK;
 	int error;
 
