@@ -49,6 +49,8 @@ fn names() -> impl Iterator<Item = &'static str> {
         "netbsd-10:tarfs",
         "slotfs",
         "netbsd-10:slotfs",
+        "netbsd-10:services_pages",
+        "netbsd-10:services_special",
         "netbsd-10:services_writing",
         "netbsd-10:services_descriptors",
         "netbsd-10:services_vnode",
@@ -113,9 +115,8 @@ fn load(server: &Server, name: &str) -> Result<(), String> {
     if name == "services_vnode" {
         server.mount("/dev/image", "/mnt").map_err(|error| error.to_string())?;
     }
-    if name == "services_writing" {
-        writing::add_disk(server)?;
-        writing::mount(server, "/dev/disk", false)?;
+    if matches!(name, "services_special" | "services_writing") {
+        writing::prepare(server)?;
     }
     let instance = server.kernel.instance();
     let told = |error: rumpload::Error| format!("{error}\n{}", server.console.text());
@@ -171,7 +172,7 @@ const PRINTED: [&str; 20] = [
 ];
 
 /// What the modules that end their instance give as the reason.
-const ENDS: [(&str, &str); 9] = [
+const ENDS: [(&str, &str); 10] = [
     ("services_end_trap", "kthread_exit was called: threads"),
     ("services_end_mutex", "mutex_enter"),
     ("services_end_rwlock", "rw_enter"),
@@ -180,6 +181,7 @@ const ENDS: [(&str, &str); 9] = [
     ("services_end_kern_assert", "services_end: asserted 3"),
     ("services_end_stack", "stack overflow"),
     ("services_end_stack_local", "stack overflow"),
+    ("services_end_badop", "a vnode operation was called that its file system forbids"),
     ("services_end_reboot", "reboots the system"),
 ];
 

@@ -5,18 +5,19 @@ use crate::kernel::{Server, pattern};
 use crate::scenario::expect;
 use rumpload_base::{Change, Device, FileError, MountArguments, MountRequest, Timestamp};
 use rumpload_test_modules::slotfs::{self, Contents};
-use std::sync::Arc;
 
 const MODIFIED: Timestamp = Timestamp { seconds: 1_000_000, nanoseconds: 0 };
 
-/// An empty file system as the device `/dev/disk`.
-pub fn add_disk(server: &Server) -> Result<Arc<Disk>, String> {
-    let disk = Disk::new(slotfs::empty(2048, 64));
-    server.kernel.add_device("/dev/disk", Device::new(disk.clone())).map_err(text)?;
-    Ok(disk)
+/// Mounts an empty file system, the device `/dev/disk`; `/dev/other` is one for whoever wants it.
+pub fn prepare(server: &Server) -> Result<(), String> {
+    let other = pattern(1 << 16).into_iter().map(|byte| !byte).collect();
+    for (path, bytes) in [("/dev/disk", slotfs::empty(2048, 64)), ("/dev/other", other)] {
+        server.kernel.add_device(path, Device::new(Disk::new(bytes))).map_err(text)?;
+    }
+    mount(server, "/dev/disk", false)
 }
 
-pub fn mount(server: &Server, device: &str, read_only: bool) -> Result<(), String> {
+fn mount(server: &Server, device: &str, read_only: bool) -> Result<(), String> {
     let arguments = MountArguments::plain(server.kernel.abi());
     let request = MountRequest { kind: "slotfs", directory: "/mnt", device: Some(device), read_only, arguments };
     server.kernel.mount(&request).map_err(text)
@@ -33,7 +34,10 @@ pub fn run(server: &Server) -> Result<(), String> {
         let disk = Disk::new(slotfs::empty(2048, 64));
         server.kernel.add_device(device, Device::new(disk.clone())).map_err(text)?;
         mount(server, device, false)?;
+        // Hardly any memory for pages: they are written before their file says that it has grown.
+        server.kernel.set_page_cache(0).map_err(text)?;
         session(server).map_err(text)??;
+        full(server).map_err(text)??;
         look(server).map_err(text)??;
         let writes = disk.counts().1;
         server.kernel.sync().map_err(text)?;
@@ -118,6 +122,41 @@ fn session(server: &Server) -> Outcome {
     let change = Change { mode: Some(0o640), uid: Some(5), gid: Some(6), modified: Some(MODIFIED), ..Change::default() };
     kernel.change("/mnt/d/7", &change)?;
     Ok(refusals(server))
+}
+
+/// Nothing is left of a file that finds no room for its name.
+fn full(server: &Server) -> Outcome {
+    let kernel = &server.kernel;
+    kernel.create_directory("/mnt/full", 0o755)?;
+    for number in 0..16 {
+        write(server, &format!("/mnt/full/{number}"), b"")?;
+    }
+    let before = kernel.statvfs("/mnt")?.free_files;
+    let filling: Vec<String> = (0..9).map(|number| format!("/mnt/fill{number}")).collect();
+    for path in &filling {
+        let file = kernel.create(path, 0o644)?;
+        // A block at a time, until nothing is left.
+        let blocks = (0..slotfs::LONGEST / slotfs::BLOCK).map(|at| file.write_at((at * slotfs::BLOCK) as u64, &[1]));
+        let full = blocks.into_iter().any(|result| result.is_err());
+        file.close()?;
+        if full {
+            break;
+        }
+    }
+    let refused = kernel.create("/mnt/full/16", 0o644).map_err(|error| error.errno());
+    let free = kernel.statvfs("/mnt")?.free_blocks;
+    for path in filling.iter().filter(|path| kernel.stat(path).is_ok()) {
+        kernel.remove(path)?;
+    }
+    let after = kernel.statvfs("/mnt")?.free_files;
+    for number in 0..16 {
+        kernel.remove(format!("/mnt/full/{number}"))?;
+    }
+    kernel.remove_directory("/mnt/full")?;
+    Ok((|| {
+        expect("a name without room", (refused.err(), free), (Some(28), 0))?;
+        expect("files", after, before)
+    })())
 }
 
 /// What has to fail, and why.

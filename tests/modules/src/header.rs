@@ -12,12 +12,13 @@ const CONSTANTS: &str = include_str!("../../../base/abi/constants.tsv");
 const OPERATIONS: &str = include_str!("../../../base/abi/operations.tsv");
 
 /// The structures that sample modules use.
-const STRUCTURES: [&str; 36] = [
+const STRUCTURES: [&str; 38] = [
     "bintime",
     "buf",
     "callout",
     "componentname",
     "dirent",
+    "disklabel",
     "dkwedge_info",
     "flock",
     "genfs_node",
@@ -40,6 +41,7 @@ const STRUCTURES: [&str; 36] = [
     "uvm_object",
     "vattr",
     "uvm_pagerops",
+    "uvmexp",
     "vfsops",
     "vm_page",
     "vnode",
