@@ -57,6 +57,8 @@ pub struct Kernel {
     // Dropped last: it owns all memory that module code holds.
     pub(crate) kern: kern::State,
     pub(crate) trace: trace::State,
+    #[cfg(feature = "test-support")]
+    pub(crate) sabotaged: Option<&'static str>,
 }
 
 // SAFETY: all mutable state is reached through `kernel()`, that is from exports, or inside `Instance::enter`; the instance lets
@@ -88,6 +90,8 @@ impl Kernel {
             vfs: vfs::State::new(abi),
             kern: kern::State::new(heap, memory),
             trace: trace::State::new(trace),
+            #[cfg(feature = "test-support")]
+            sabotaged,
         });
         kernel.instance.set_context(Arc::as_ptr(&kernel) as usize);
         kernel.instance.export(&kernel.trace.route(exports))?;
@@ -96,8 +100,6 @@ impl Kernel {
             vfs::fill(&kernel);
             vfs::pages::set_limit(page_memory / vfs::pages::SIZE);
             kernel.vfs.buffers.set_limit(buffer_memory);
-            #[cfg(feature = "test-support")]
-            sabotage::data(&kernel, sabotaged);
         })?;
         Ok(kernel)
     }

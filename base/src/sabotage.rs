@@ -18,8 +18,11 @@ pub(crate) fn functions(mut exports: Vec<Export>, name: Option<&str>) -> Vec<Exp
     exports
 }
 
-/// Clears the variable `name`. Runs inside, after everything was filled.
+/// Clears the variable `name`. Runs inside, at each entry and whenever the clocks were read, since those are written then.
 pub(crate) fn data(kernel: &Kernel, name: Option<&str>) {
+    if name.is_none() {
+        return;
+    }
     for export in crate::export::all(kernel.abi).iter().filter(|export| Some(export.name) == name) {
         if let ExportValue::Data { size, .. } = export.value {
             // SAFETY: the export has this size.

@@ -44,6 +44,8 @@ impl State {
             }
             words.ticks.write_volatile(whole_ticks(uptime) as i32);
         }
+        #[cfg(feature = "test-support")]
+        crate::sabotage::data(kernel, kernel.sabotaged);
     }
 
     /// Time since the kernel booted. Starts at a second, so that 0 can mean never.

@@ -94,7 +94,6 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         transaction::EXPORTS,
         transfer::EXPORTS,
         ubc::EXPORTS,
-        vn::EXPORTS,
         vnode::EXPORTS,
         vop::EXPORTS,
     ] {
@@ -109,6 +108,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     pager::sized_exports(abi, out);
     spec::exports(out);
     vcache::exports(abi, out);
+    vn::exports(abi, out);
 }
 
 /// Gives data exports their first values and makes the root. Runs once, inside the instance.

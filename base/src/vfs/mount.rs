@@ -361,3 +361,31 @@ const EXPORTS: &[Export] = &[
     data!("doforce", 4, 4),
     data!("mountlist", size_of::<usize>() * 2, align_of::<usize>()),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{Vnode, allocate, mountlist_append, release, visible};
+    use crate::kernel::kernel;
+    use crate::testing::Bench;
+    use crate::vfs::object::FsOperations;
+
+    #[test]
+    fn modules_see_what_was_appended_last() {
+        Bench::new().inside(|| {
+            let mounts = &kernel().vfs.mounts;
+            let before = mounts.all();
+            let mp = allocate(FsOperations::NULL, Vnode::NULL);
+            // SAFETY: a fresh mount.
+            unsafe { mountlist_append(mp) };
+            let after = mounts.all();
+            assert_eq!((after.len(), after.last()), (before.len() + 1, Some(&mp)));
+            let (queue, head) = visible().expect("this version has a queue");
+            // SAFETY: the head is an export, and the mounts on it live.
+            let seen = unsafe { core::iter::successors(Some(queue.first(head)), |at| Some(queue.next(*at))) };
+            assert!(seen.take(after.len()).last() == Some(mp.0));
+            mounts.remove(mp);
+            release(mp);
+            assert_eq!(mounts.all(), before);
+        });
+    }
+}

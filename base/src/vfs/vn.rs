@@ -4,10 +4,11 @@ use super::lookup::{NameData, namei};
 use super::object::{Uio, Vattr, Vnode};
 use super::vnode::vrele;
 use super::vop;
+use crate::abi::Abi;
 use crate::abi::constants::{
     DT_BLK, DT_CHR, DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN, FOLLOW, FWRITE, IO_NODELOCKED, LK_EXCLUSIVE, LK_SHARED,
-    LOCKLEAF, LOOKUP, O_CREAT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, UIO_WRITE, VBAD, VBLK,
-    VCHR, VDIR, VFIFO, VLNK, VNON, VREG, VSOCK,
+    LOCKLEAF, LOOKUP, O_CREAT, O_NOFOLLOW, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, UIO_WRITE,
+    VBAD, VBLK, VCHR, VDIR, VFIFO, VLNK, VNON, VREG, VSOCK,
 };
 use crate::export::{Export, data, function};
 use crate::kern::errno::{EIO, EISDIR, ENOENT, EOPNOTSUPP};
@@ -15,6 +16,7 @@ use crate::kern::uio::Transfer;
 use crate::kern::{cred, printf};
 use crate::kernel::{Kernel, kernel};
 use alloc::format;
+use alloc::vec::Vec;
 
 /// Locks a vnode; with `LK_RETRY` also a dead one.
 pub(crate) fn lock(vp: Vnode, flags: i32) -> i32 {
@@ -58,6 +60,49 @@ unsafe extern "C" fn vn_open(data: NameData, mode: i32, _permissions: i32) -> i3
             data.set_vnode(Vnode::NULL);
         }
         error
+    }
+}
+
+/// The call that takes a path without a structure around it. What is open is a vnode, never a file of its own.
+mod later {
+    use super::super::lookup::{Component, PathBuffer, resolve};
+    use super::{EOPNOTSUPP, FOLLOW, LOCKLEAF, LOOKUP, O_CREAT, O_NOFOLLOW, Vnode, open};
+
+    pub(super) unsafe extern "C" fn vn_open(
+        start: Vnode,
+        path: PathBuffer,
+        how: i32,
+        mode: i32,
+        _permissions: i32,
+        result: *mut Vnode,
+        moves: *mut bool,
+        descriptor: *mut i32,
+    ) -> i32 {
+        if mode & O_CREAT != 0 {
+            return EOPNOTSUPP;
+        }
+        let follow = if mode & O_NOFOLLOW == 0 { FOLLOW } else { 0 };
+        let mut component = Component::new(LOOKUP, how & !FOLLOW | follow | LOCKLEAF);
+        let vp = match resolve(path, start, component.handle()) {
+            Ok(found) => found.vnode,
+            Err(error) => return error,
+        };
+        // SAFETY: the vnode comes locked and referenced; the caller's results are writable or, but for the vnode, null.
+        unsafe {
+            let error = open(vp, mode);
+            if error != 0 {
+                super::super::vnode::vput(vp);
+                return error;
+            }
+            result.write(vp);
+            if !moves.is_null() {
+                moves.write(false);
+            }
+            if !descriptor.is_null() {
+                descriptor.write(-1);
+            }
+        }
+        0
     }
 }
 
@@ -182,10 +227,15 @@ pub(crate) fn fill(kernel: &Kernel) {
     }
 }
 
-pub(crate) const EXPORTS: &[Export] = &[
+/// Adds the functions with the parameters of the version.
+pub(super) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
+    out.extend_from_slice(EXPORTS);
+    out.push(if abi.is_10() { function!("vn_open", later::vn_open) } else { function!("vn_open", vn_open) });
+}
+
+const EXPORTS: &[Export] = &[
     function!("vn_lock", vn_lock),
     function!("vn_default_error", vn_default_error),
-    function!("vn_open", vn_open),
     function!("vn_close", vn_close),
     function!("vn_rdwr", vn_rdwr),
     function!("vattr_null", vattr_null),

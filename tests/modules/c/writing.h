@@ -86,9 +86,8 @@ int VOP_GETPAGES(struct vnode *, off_t, struct vm_page **, int *, int, int, int,
 int VOP_PUTPAGES(struct vnode *, off_t, off_t, int);
 int genfs_kqfilter(void *), genfs_null_putpages(void *);
 int lf_advlock(void *, void **, off_t);
-int spec_lookup(void *), spec_open(void *), spec_close(void *), spec_write(void *), spec_fdiscard(void *), spec_ioctl(void *);
+int spec_lookup(void *), spec_open(void *), spec_close(void *), spec_read(void *), spec_write(void *), spec_fdiscard(void *), spec_ioctl(void *);
 int spec_poll(void *), spec_kqfilter(void *), spec_mmap(void *), spec_fsync(void *), spec_bmap(void *), spec_strategy(void *);
 int spec_pathconf(void *), spec_advlock(void *), vn_fifo_bypass(void *);
-extern vop_t *spec_vnodeop_p;
 
 #endif

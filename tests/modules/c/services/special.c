@@ -11,7 +11,7 @@ kauth_cred_t kauth_cred_alloc(void);
 void kauth_cred_free(kauth_cred_t);
 int genfs_compat_getpages(void *), genfs_compat_gop_write(struct vnode *, struct vm_page **, int, int);
 int mutex_owned(const struct kmutex *);
-extern vop_t *fifo_vnodeop_p;
+extern vop_t *fifo_vnodeop_p, *spec_vnodeop_p;
 
 int VOP_LOOKUP(struct vnode *, struct vnode **, struct componentname *);
 int VOP_MKNOD(struct vnode *, struct vnode **, struct componentname *, struct vattr *);
@@ -128,12 +128,15 @@ device(struct vnode *vp, dev_t number)
 	char byte = 0, other, back = 0;
 	long value = 0;
 	int run = -1;
+	struct vop_bmap_args bmap = { .a_desc = &vop_bmap_desc, .a_vp = vp, .a_bnp = &block };
 
 	CHECK(vp->v_un_vu_specnode != NULL && vp->v_un_vu_specnode->sn_rdev == number && bdevsw_lookup(number) != NULL);
 	CHECK(VOP_LOOKUP(vp, &below, &cn) == ENOTDIR);
 	CHECK(VOP_GETATTR(vp, &attributes, cred) == 0 && attributes.va_rdev == number && attributes.va_type == VBLK);
 	CHECK(VOP_OPEN(vp, FREAD | FWRITE, cred) == 0 && VOP_OPEN(vp, FREAD, cred) == EBUSY && vp->v_size > 8192);
 	CHECK(VOP_BMAP(vp, 7, &below, &block, &run) == 0 && below == vp && block == 7 && run > 0);
+	bmap.a_bn = 9;
+	CHECK(spec_vnodeop_p[vop_bmap_desc.vdesc_offset](&bmap) == 0 && block == 9);
 	CHECK(copy(vp, UIO_READ, &byte, 1, 0) == 0 && byte != 0);
 	other = ~byte;
 	CHECK(copy(vp, UIO_WRITE, &other, 1, 0) == 0 && vp->v_dirtyblkhd.lh_first != NULL);

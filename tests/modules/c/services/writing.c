@@ -15,11 +15,21 @@ int vcache_rekey_enter(struct mount *, struct vnode *, const void *, size_t, con
 void vcache_rekey_exit(struct mount *, struct vnode *, const void *, size_t, const void *, size_t);
 bool vrecycle(struct vnode *);
 int vdead_check(struct vnode *, int);
+#if NETBSD_VERSION >= 1000000000
+int vn_open(struct vnode *, struct pathbuf *, int, int, int, struct vnode **, bool *, int *);
+#else
+int vn_open(struct nameidata *, int, int);
+int vfs_rootmountalloc(const char *, const char *, struct mount **);
+int vfs_busy(struct mount *, struct mount **);
+void vfs_unbusy(struct mount *, bool, struct mount **), vfs_destroy(struct mount *);
+#endif
+int vn_close(struct vnode *, int, kauth_cred_t);
 struct buf *incore(struct vnode *, daddr_t);
 void bremfree(struct buf *);
 int genfs_gop_write_rwmap(struct vnode *, struct vm_page **, int, int);
 int VFS_STATVFS(struct mount *, struct statvfs *);
 int mutex_owned(const struct kmutex *);
+void rw_init(struct krwlock *), rw_destroy(struct krwlock *);
 int strcmp(const char *, const char *);
 
 int VOP_LOOKUP(struct vnode *, struct vnode **, struct componentname *);
@@ -30,7 +40,7 @@ int VOP_RMDIR(struct vnode *, struct vnode *, struct componentname *);
 int VOP_RENAME(struct vnode *, struct vnode *, struct componentname *, struct vnode *, struct vnode *, struct componentname *);
 int VOP_SETATTR(struct vnode *, struct vattr *, kauth_cred_t), VOP_RECLAIM(struct vnode *), VOP_MMAP(struct vnode *, int, kauth_cred_t);
 int VOP_ADVLOCK(struct vnode *, void *, int, void *, int);
-int VOP_WRITE(struct vnode *, struct uio *, int, kauth_cred_t);
+int VOP_WRITE(struct vnode *, struct uio *, int, kauth_cred_t), VOP_KQFILTER(struct vnode *, void *);
 
 /* Credentials of the superuser, as requests from outside have them, and of somebody else. */
 static kauth_cred_t root, other;
@@ -163,6 +173,39 @@ permissions(struct vnode *top)
 	return 0;
 }
 
+/* Opening by a path of the kernel's own. */
+static int
+opens(struct vnode *vp)
+{
+	struct pathbuf *path = pathbuf_create("/mnt/f"), *absent = pathbuf_create("/mnt/absent");
+	struct vnode *found = NULL;
+
+	CHECK(path != NULL && absent != NULL && path != absent);
+#if NETBSD_VERSION >= 1000000000
+	bool moves = true;
+	int descriptor = 0;
+
+	CHECK(vn_open(NULL, absent, 0, FREAD, 0, &found, &moves, &descriptor) == ENOENT && found == NULL);
+	CHECK(vn_open(NULL, path, 0, FREAD | FWRITE, 0, &found, &moves, &descriptor) == 0 && !moves && descriptor == -1);
+#else
+	struct nameidata nd;
+
+	memset(&nd, 0, sizeof(nd));
+	nd.ni_pathbuf = absent;
+	CHECK(vn_open(&nd, FREAD, 0) == ENOENT && nd.ni_vp == NULL);
+	memset(&nd, 0, sizeof(nd));
+	nd.ni_pathbuf = path;
+	CHECK(vn_open(&nd, FREAD | FWRITE, 0) == 0);
+	found = nd.ni_vp;
+#endif
+	CHECK(found == vp && vp->v_writecount == 1 && vn_lock(found, LK_EXCLUSIVE | LK_NOWAIT) == EBUSY);
+	VOP_UNLOCK(found);
+	CHECK(vn_close(found, FREAD | FWRITE, root) == 0 && vp->v_writecount == 0);
+	pathbuf_destroy(absent);
+	pathbuf_destroy(path);
+	return 0;
+}
+
 static int
 names(struct vnode *top)
 {
@@ -193,6 +236,7 @@ names(struct vnode *top)
 	found = vp;
 	CHECK(relookup(top, &found, &cn, 0) == ENOENT && found == NULL);
 	VOP_UNLOCK(top);
+	RUN(opens(vp));
 	RUN(take_away(top, vp, "f", root, &error));
 	CHECK(error == 0);
 	return 0;
@@ -269,7 +313,7 @@ transfers(struct vnode *top, struct vnode *device)
 	RUN(make(top, "t", VREG, 0644, &vp));
 	CHECK(vn_lock(vp, LK_EXCLUSIVE) == 0);
 	uio_setup_sysspace(&uio);
-	CHECK(VOP_WRITE(vp, &uio, 0, root) == 0 && uio.uio_resid == 0);
+	CHECK(VOP_WRITE(vp, &uio, 0, root) == 0 && uio.uio_resid == 0 && VOP_KQFILTER(vp, NULL) == EOPNOTSUPP);
 #if NETBSD_VERSION < 1000000000
 	CHECK(!uvn_clean_p(&vp->v_uobj));
 #endif
@@ -341,7 +385,7 @@ locks(struct vnode *top)
 static int
 mounts(struct vnode *top, struct vnode *device)
 {
-	struct mount *mp = top->v_mount;
+	struct mount *mp = top->v_mount, *fresh __attribute__((unused)) = NULL;
 	struct dkwedge_info info;
 	static struct statvfs status;
 
@@ -356,6 +400,11 @@ mounts(struct vnode *top, struct vnode *device)
 	CHECK(genfs_renamelock_enter(mp) == 0 && mutex_owned(&mp->mnt_renamelock));
 	genfs_renamelock_exit(mp);
 	CHECK(!mutex_owned(&mp->mnt_renamelock));
+	/* What a root file system would be mounted with. */
+	CHECK(vfs_rootmountalloc("absentfs", "disk0", &fresh) == ENODEV && vfs_rootmountalloc("slotfs", "disk0", &fresh) == 0);
+	CHECK(fresh != mp && fresh->mnt_op == mp->mnt_op && strcmp(fresh->mnt_stat.f_mntfromname, "disk0") == 0);
+	vfs_unbusy(fresh, false, NULL);
+	vfs_destroy(fresh);
 #endif
 	return 0;
 }
@@ -374,6 +423,8 @@ dispatch(void)
 {
 	static vop_t vector[VNODE_OPS_COUNT];
 	static struct vnode vnode;
+	struct genfs_node node, fresh;
+	struct krwlock lock;
 	struct componentname cn = name("n", CREATE, root);
 	int slot;
 
@@ -382,6 +433,14 @@ dispatch(void)
 	vnode.v_op = vector;
 	CHECK(VOP_RECLAIM(&vnode) == 1000 + VOP_RECLAIM_DESCOFFSET && VOP_MMAP(&vnode, 0, root) == 1000 + VOP_MMAP_DESCOFFSET);
 	CHECK(VOP_ABORTOP(&vnode, &cn) == 1000 + VOP_ABORTOP_DESCOFFSET);
+	/* What is destroyed is no lock any more. */
+	vnode.v_data = &node;
+	genfs_node_init(&vnode, NULL);
+	fresh = node;
+	genfs_node_destroy(&vnode);
+	rw_init(&lock);
+	rw_destroy(&lock);
+	CHECK(memcmp(&node.g_glock, &lock, sizeof(lock)) == 0 && memcmp(&fresh.g_glock, &lock, sizeof(lock)) != 0);
 	return 0;
 }
 

@@ -47,22 +47,13 @@ advlock(void *v)
 	return lf_advlock(v, &node->locks, node->slot.size);
 }
 
-/* The function that a vector has for the operation with these arguments. */
-static int
-hand_on(vop_t *vector, void *v)
-{
-	const struct vnodeop_desc *operation = ((struct vop_generic_args *)v)->a_desc;
-
-	return vector[operation->vdesc_offset](v);
-}
-
 static int
 device_read(void *v)
 {
 	struct vop_read_args *ap = v;
 
 	slotfs_touch(SLOTFS_NODE(ap->a_vp), ACCESSED);
-	return hand_on(spec_vnodeop_p, v);
+	return spec_read(v);
 }
 
 static int
