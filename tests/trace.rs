@@ -1,6 +1,8 @@
 //! What module code calls, as `--trace` logs it.
 #![cfg(any(target_arch = "x86_64", target_arch = "x86"))]
 
+#[path = "support/disk.rs"]
+mod disk;
 #[path = "support/kernel.rs"]
 mod kernel;
 mod support;
@@ -67,6 +69,7 @@ fn a_panic_tells_who_called_whom_in_a_trace_too() {
 #[test]
 fn services_do_the_same_in_a_trace() {
     let server = traced(Trace::Log);
+    disk::prepare(&server).expect("mounted");
     let wanted = |name: &&str| name.starts_with("services_") && !name.starts_with("services_end_") && *name != "services_vnode";
     for name in NAMES.iter().copied().filter(wanted) {
         server.clock.step_in_sleep();
@@ -74,7 +77,9 @@ fn services_do_the_same_in_a_trace() {
         loaded.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     let called = server.kernel.called();
-    for name in ["snprintf", "cv_wait", "pool_cache_get_paddr", "prop_dictionary_set_int64", "strlen"] {
+    for name in
+        ["snprintf", "cv_wait", "pool_cache_get_paddr", "prop_dictionary_set_int64", "strlen", "genfs_sane_rename", "spec_read"]
+    {
         assert!(called.contains(&name), "{name}");
     }
 }

@@ -1,11 +1,30 @@
 //! A disk in memory that can be written, keeps count, and fails when told to.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use super::kernel::{Server, pattern};
 use rumpload::resource::{Block, HostError, HostErrorKind};
+use rumpload_base::{Device, MountArguments, MountRequest};
+use rumpload_test_modules::slotfs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const SECTOR: usize = 512;
+
+/// Mounts a device as slotfs on `/mnt`.
+pub fn mount_slotfs(server: &Server, device: &str, read_only: bool) -> Result<(), String> {
+    let arguments = MountArguments::plain(server.kernel.abi());
+    let request = MountRequest { kind: "slotfs", directory: "/mnt", device: Some(device), read_only, arguments };
+    server.kernel.mount(&request).map_err(|error| error.to_string())
+}
+
+/// What modules that check services of writing want: an empty slotfs, mounted from `/dev/disk`, and a disk `/dev/other`.
+pub fn prepare(server: &Server) -> Result<(), String> {
+    let other = pattern(1 << 16).into_iter().map(|byte| !byte).collect();
+    for (path, bytes) in [("/dev/disk", slotfs::empty(2048, 64)), ("/dev/other", other)] {
+        server.kernel.add_device(path, Device::new(Disk::new(bytes))).map_err(|error| error.to_string())?;
+    }
+    mount_slotfs(server, "/dev/disk", false)
+}
 
 /// The disk.
 pub struct Disk {

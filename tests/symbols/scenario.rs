@@ -116,7 +116,7 @@ fn load(server: &Server, name: &str) -> Result<(), String> {
         server.mount("/dev/image", "/mnt").map_err(|error| error.to_string())?;
     }
     if matches!(name, "services_special" | "services_writing") {
-        writing::prepare(server)?;
+        crate::disk::prepare(server)?;
     }
     let instance = server.kernel.instance();
     let told = |error: rumpload::Error| format!("{error}\n{}", server.console.text());

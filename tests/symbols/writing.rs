@@ -1,27 +1,12 @@
 //! Scenario `slotfs`: a file system is written, unmounted, and looked at by a reader of its own.
 
-use crate::disk::Disk;
+use crate::disk::{Disk, mount_slotfs as mount};
 use crate::kernel::{Server, pattern};
 use crate::scenario::expect;
-use rumpload_base::{Change, Device, FileError, MountArguments, MountRequest, Timestamp};
+use rumpload_base::{Change, Device, FileError, Timestamp};
 use rumpload_test_modules::slotfs::{self, Contents};
 
 const MODIFIED: Timestamp = Timestamp { seconds: 1_000_000, nanoseconds: 0 };
-
-/// Mounts an empty file system, the device `/dev/disk`; `/dev/other` is one for whoever wants it.
-pub fn prepare(server: &Server) -> Result<(), String> {
-    let other = pattern(1 << 16).into_iter().map(|byte| !byte).collect();
-    for (path, bytes) in [("/dev/disk", slotfs::empty(2048, 64)), ("/dev/other", other)] {
-        server.kernel.add_device(path, Device::new(Disk::new(bytes))).map_err(text)?;
-    }
-    mount(server, "/dev/disk", false)
-}
-
-fn mount(server: &Server, device: &str, read_only: bool) -> Result<(), String> {
-    let arguments = MountArguments::plain(server.kernel.abi());
-    let request = MountRequest { kind: "slotfs", directory: "/mnt", device: Some(device), read_only, arguments };
-    server.kernel.mount(&request).map_err(text)
-}
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()

@@ -1,11 +1,12 @@
 //! Devices that fail: every failure is told, nothing is left behind, and what was told to be safe is there.
 
-use crate::kernel::pattern;
+use crate::kernel::{Server, modules, pattern};
 use crate::volume::{Volume, servers};
 use rumpload::errno::EIO;
+use rumpload_base::abi::Abi;
 use rumpload_base::{Change, FileError};
 use rumpload_hosted::catch_faults;
-use rumpload_test_modules::slotfs;
+use rumpload_test_modules::{Target, slotfs};
 use std::collections::BTreeMap;
 
 /// A session of changes below `/mnt/new`; what fails is counted and passed over. Returns what should be there: files whose every
@@ -174,4 +175,36 @@ fn a_device_that_comes_back_loses_nothing_of_a_file() {
         assert!(volume.read("/mnt/old/20000") == wanted);
         volume.unmount();
     }
+}
+
+/// Memory for blocks is short: those that make way are written then, with nobody waiting.
+#[test]
+fn blocks_that_make_way_are_told_of_once() {
+    let (abi, target) = (Abi::native().expect("a table"), Target::native().expect("a target"));
+    let server = Server::booted(abi, modules(&target), |boot| boot.buffer_memory = 2 << 10).expect("booted");
+    let volume = Volume::of(server, slotfs::empty(2048, 128));
+    volume.mount().expect("mounted");
+    let kernel = &volume.server.kernel;
+    let paths: Vec<String> = (0..30).map(|number| format!("/mnt/{number}")).collect();
+    for path in &paths {
+        volume.write(path, b"text");
+    }
+    kernel.sync().expect("synced");
+    volume.disk.fail(1, 0);
+    for path in &paths {
+        kernel.change(path, &Change { mode: Some(0o600), ..Change::default() }).expect("changed in memory");
+        kernel.stat(path).expect("there");
+    }
+    assert_ne!(volume.disk.failed(), 0, "blocks made way");
+    volume.disk.fail(0, 0);
+    assert_eq!(kernel.sync().expect_err("some changes are lost").errno(), EIO);
+    kernel.sync().expect("told once");
+    for path in &paths {
+        kernel.change(path, &Change { mode: Some(0o640), ..Change::default() }).expect("changed");
+    }
+    volume.again();
+    for path in &paths {
+        assert_eq!(kernel.stat(path).expect("there").mode & 0o777, 0o640);
+    }
+    volume.unmount();
 }

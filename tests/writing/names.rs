@@ -1,10 +1,10 @@
 //! Making, linking, removing and renaming.
 
 use crate::kernel::pattern;
-use crate::volume::{ENOTEMPTY, on_each};
-use rumpload::errno::{EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM};
+use crate::volume::{ENOSPC, ENOTEMPTY, EXDEV, on_each};
+use rumpload::errno::{EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, EROFS};
 use rumpload_base::{Change, FileKind, Timestamp};
-use rumpload_test_modules::slotfs::NAME_LIMIT;
+use rumpload_test_modules::slotfs::{BLOCK, LONGEST, NAME_LIMIT};
 
 #[test]
 fn everything_that_has_a_name() {
@@ -209,5 +209,61 @@ fn attributes_stay() {
         volume.again();
         let stat = kernel.stat("/mnt/f").expect("there");
         assert!(stat.accessed > accessed && stat.modified > modified);
+    });
+}
+
+/// A second try finds nothing locked.
+#[test]
+fn the_kernels_own_root_refuses_and_keeps_no_locks() {
+    on_each(|volume| {
+        let kernel = &volume.server.kernel;
+        volume.write("/mnt/f", b"f");
+        for _ in 0..2 {
+            for result in [
+                kernel.create("/file", 0o644).map(|_| ()),
+                kernel.create_directory("/directory", 0o755),
+                kernel.create_link("/link", b"dev"),
+                kernel.hard_link("/dev/disk", "/dev/disk2"),
+                kernel.remove("/dev/disk"),
+                kernel.rename("/dev/disk", "/dev/disk2"),
+                kernel.remove_directory("/dev"),
+            ] {
+                assert_eq!(result.expect_err("the root takes nothing").errno(), EROFS);
+            }
+            assert_eq!(kernel.rename("/mnt/f", "/f").expect_err("across").errno(), EROFS);
+            assert_eq!(kernel.hard_link("/dev/disk", "/mnt/disk").expect_err("across").errno(), EXDEV);
+        }
+    });
+}
+
+#[test]
+fn a_directory_grows_until_its_file_system_is_full() {
+    on_each(|volume| {
+        let kernel = &volume.server.kernel;
+        kernel.create_directory("/mnt/d", 0o755).expect("made");
+        for number in 0..16 {
+            volume.write(&format!("/mnt/d/{number}"), b"");
+        }
+        for number in 0.. {
+            let file = kernel.create(format!("/mnt/fill{number}"), 0o644).expect("made");
+            let full = (0..LONGEST / BLOCK).any(|at| file.write_at((at * BLOCK) as u64, b"x").is_err());
+            if full {
+                break;
+            }
+        }
+        assert_eq!(kernel.statvfs("/mnt").expect("mounted").free_blocks, 0);
+        let before = kernel.statvfs("/mnt").expect("mounted").free_files;
+        for _ in 0..3 {
+            assert_eq!(kernel.create("/mnt/d/16", 0o644).expect_err("no room").errno(), ENOSPC);
+            assert_eq!(kernel.create_directory("/mnt/d/16", 0o755).expect_err("no room").errno(), ENOSPC);
+            assert_eq!(kernel.create_link("/mnt/d/16", b"16").expect_err("no room").errno(), ENOSPC);
+            assert_eq!(kernel.hard_link("/mnt/d/1", "/mnt/d/16").expect_err("no room").errno(), ENOSPC);
+            assert_eq!(kernel.rename("/mnt/fill0", "/mnt/d/16").expect_err("no room").errno(), ENOSPC);
+        }
+        assert_eq!(kernel.statvfs("/mnt").expect("mounted").free_files, before);
+        volume.again();
+        assert_eq!(volume.names("/mnt/d").len(), 16);
+        // A name in place of another one needs no room.
+        kernel.rename("/mnt/fill0", "/mnt/d/1").expect("replaced");
     });
 }

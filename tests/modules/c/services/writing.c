@@ -39,7 +39,7 @@ int VOP_REMOVE(struct vnode *, struct vnode *, struct componentname *);
 int VOP_RMDIR(struct vnode *, struct vnode *, struct componentname *);
 int VOP_RENAME(struct vnode *, struct vnode *, struct componentname *, struct vnode *, struct vnode *, struct componentname *);
 int VOP_SETATTR(struct vnode *, struct vattr *, kauth_cred_t), VOP_RECLAIM(struct vnode *), VOP_MMAP(struct vnode *, int, kauth_cred_t);
-int VOP_ADVLOCK(struct vnode *, void *, int, void *, int);
+int VOP_ADVLOCK(struct vnode *, void *, int, void *, int), VOP_ISLOCKED(struct vnode *);
 int VOP_WRITE(struct vnode *, struct uio *, int, kauth_cred_t), VOP_KQFILTER(struct vnode *, void *);
 
 /* Credentials of the superuser, as requests from outside have them, and of somebody else. */
@@ -173,6 +173,25 @@ permissions(struct vnode *top)
 	return 0;
 }
 
+/* What is refused is given up as what is done: before NetBSD 10 removing takes the directory, too. */
+static int
+refusals(struct vnode *dvp, struct vnode *vp)
+{
+	struct componentname cn = name("f", DELETE, root);
+	struct vop_remove_args arguments = { .a_desc = &vop_remove_desc, .a_dvp = dvp, .a_vp = vp, .a_cnp = &cn };
+
+	vref(vp);
+	vref(dvp);
+	CHECK(vn_lock(dvp, LK_EXCLUSIVE) == 0 && vn_lock(vp, LK_EXCLUSIVE) == 0);
+	CHECK(genfs_eopnotsupp(&arguments) == EOPNOTSUPP && VOP_ISLOCKED(vp) == 0);
+#if NETBSD_VERSION >= 1000000000
+	CHECK(VOP_ISLOCKED(dvp) == LK_EXCLUSIVE);
+	vput(dvp);
+#endif
+	CHECK(VOP_ISLOCKED(dvp) == 0);
+	return 0;
+}
+
 /* Opening by a path of the kernel's own. */
 static int
 opens(struct vnode *vp)
@@ -237,6 +256,7 @@ names(struct vnode *top)
 	CHECK(relookup(top, &found, &cn, 0) == ENOENT && found == NULL);
 	VOP_UNLOCK(top);
 	RUN(opens(vp));
+	RUN(refusals(top, vp));
 	RUN(take_away(top, vp, "f", root, &error));
 	CHECK(error == 0);
 	return 0;
