@@ -17,9 +17,13 @@ pub(crate) fn clean(vp: Vnode) {
     let active = vp.uses() > 1;
     vp.side().phase.set(Phase::Reclaiming);
     vp.set_iflag(vp.iflag() & !(VI_TEXT | VI_EXECMAP));
+    // Some file systems refuse to write for want of the operation: then there is nothing to write.
+    let dirty = pages::any_dirty(vp.object()) || buffer::any_dirty(vp);
     if let Err(error) = buffer::invalidate(vp, V_SAVE) {
         // What could not be written is lost; keeping it would keep the vnode for ever.
-        lost::note(vp, error);
+        if dirty {
+            lost::note(vp, error);
+        }
         let _ = buffer::invalidate(vp, 0);
     }
     if active && vp.is_device() {

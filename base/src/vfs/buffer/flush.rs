@@ -58,6 +58,11 @@ pub(crate) fn invalidate(vp: Vnode, flags: i32) -> Result<(), i32> {
     Ok(())
 }
 
+/// Whether a vnode has buffers that wait to be written.
+pub(crate) fn any_dirty(vp: Vnode) -> bool {
+    first_of(vp, 1, |_| true).is_some()
+}
+
 /// Writes the dirty buffers of a vnode.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ mod queue;
 mod read;
 mod write;
 
-pub(crate) use flush::{flush, invalidate};
+pub(crate) use flush::{any_dirty, flush, invalidate};
 pub(crate) use read::read;
 pub(crate) use write::{delay, vn_bwrite};
 

@@ -206,6 +206,9 @@ slotfs_fsync(void *v)
 	struct vnode *vp = ap->a_vp;
 	int error;
 
+	/* There is nothing that could be lost; the kernel has to see that by itself. */
+	if ((SLOTFS_NODE(vp)->mount->mode & FWRITE) == 0)
+		return EROFS;
 	error = vflushbuf(vp, ap->a_flags);
 	if (error != 0 || (ap->a_flags & FSYNC_DATAONLY))
 		return error;
