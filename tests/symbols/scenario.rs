@@ -51,6 +51,7 @@ fn names() -> impl Iterator<Item = &'static str> {
         "netbsd-10:slotfs",
         "netbsd-10:services_pages",
         "netbsd-10:services_special",
+        "netbsd-10:services_transfers",
         "netbsd-10:services_writing",
         "netbsd-10:services_descriptors",
         "netbsd-10:services_vnode",
@@ -115,7 +116,7 @@ fn load(server: &Server, name: &str) -> Result<(), String> {
     if name == "services_vnode" {
         server.mount("/dev/image", "/mnt").map_err(|error| error.to_string())?;
     }
-    if matches!(name, "services_special" | "services_writing") {
+    if matches!(name, "services_special" | "services_transfers" | "services_writing") {
         crate::disk::prepare(server)?;
     }
     let instance = server.kernel.instance();

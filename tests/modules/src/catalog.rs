@@ -20,8 +20,9 @@ macro_rules! source {
 }
 
 /// Headers that every source may include, by the name it includes them by.
-pub const HEADERS: [(&str, &str); 7] = [
+pub const HEADERS: [(&str, &str); 8] = [
     ("kernel.h", include_str!("../c/kernel.h")),
+    ("changes.h", include_str!("../c/services/changes.h")),
     ("writing.h", include_str!("../c/writing.h")),
     ("services.h", include_str!("../c/services/services.h")),
     ("format.h", include_str!("../c/slotfs/format.h")),
@@ -140,6 +141,7 @@ pub const RECIPES: &[Recipe] = &[
     end("services_end_reboot", &["NAME=\"services_end_reboot\"", "HOW=cpu_reboot(0, (char *)0)"]),
     recipe("services_pages", &[source!("services/pages.c")]),
     recipe("services_special", &[source!("services/special.c")]),
+    recipe("services_transfers", &[source!("services/transfers.c")]),
     recipe("services_writing", &[source!("services/writing.c")]),
     recipe("services_bytes", &[source!("services/bytes.c")]),
     recipe("services_memory", &[source!("services/memory.c")]),

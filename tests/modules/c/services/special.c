@@ -2,78 +2,19 @@
  * Devices and named pipes in a file system of a module's own: a slotfs that the test mounted on /mnt. They stand for the device
  * /dev/other, whose first byte is no zero.
  */
-#include "services.h"
-#include "slotfs.h"
+#include "changes.h"
 
 SERVICES(services_special);
 
-kauth_cred_t kauth_cred_alloc(void);
-void kauth_cred_free(kauth_cred_t);
 int genfs_compat_getpages(void *), genfs_compat_gop_write(struct vnode *, struct vm_page **, int, int);
 int mutex_owned(const struct kmutex *);
 extern vop_t *fifo_vnodeop_p, *spec_vnodeop_p;
 
-int VOP_LOOKUP(struct vnode *, struct vnode **, struct componentname *);
-int VOP_MKNOD(struct vnode *, struct vnode **, struct componentname *, struct vattr *);
-int VOP_REMOVE(struct vnode *, struct vnode *, struct componentname *);
 int VOP_GETATTR(struct vnode *, struct vattr *, kauth_cred_t), VOP_SETATTR(struct vnode *, struct vattr *, kauth_cred_t);
 int VOP_READ(struct vnode *, struct uio *, int, kauth_cred_t), VOP_WRITE(struct vnode *, struct uio *, int, kauth_cred_t);
 int VOP_FDISCARD(struct vnode *, off_t, off_t), VOP_IOCTL(struct vnode *, unsigned long, void *, int, kauth_cred_t);
 int VOP_POLL(struct vnode *, int), VOP_KQFILTER(struct vnode *, void *), VOP_MMAP(struct vnode *, int, kauth_cred_t);
 int VOP_PATHCONF(struct vnode *, int, long *), VOP_ADVLOCK(struct vnode *, void *, int, void *, int);
-
-static kauth_cred_t cred;
-
-static int
-find(const char *path, struct vnode **vpp)
-{
-	*vpp = NULL;
-	CHECK(namei_simple_user(path, NSM_FOLLOW_NOEMULROOT, vpp) == 0 && *vpp != NULL);
-	return 0;
-}
-
-static struct componentname
-name(const char *text, int operation)
-{
-	struct componentname result = { .cn_nameiop = operation, .cn_flags = ISLASTCN, .cn_cred = cred, .cn_nameptr = text,
-		.cn_namelen = strlen(text) };
-
-	return result;
-}
-
-/* Makes a device or pipe, referenced and unlocked. */
-static int
-make(struct vnode *dvp, const char *text, int type, dev_t number, struct vnode **vpp)
-{
-	struct componentname cn = name(text, CREATE);
-	struct vattr attributes;
-
-	vattr_null(&attributes);
-	attributes.va_type = type;
-	attributes.va_mode = 0600;
-	attributes.va_rdev = number;
-	*vpp = NULL;
-	CHECK(vn_lock(dvp, LK_EXCLUSIVE) == 0);
-	CHECK(VOP_LOOKUP(dvp, vpp, &cn) == EJUSTRETURN);
-	CHECK(VOP_MKNOD(dvp, vpp, &cn, &attributes) == 0 && *vpp != NULL && (*vpp)->v_type == type);
-	VOP_UNLOCK(dvp);
-	return 0;
-}
-
-/* Takes the reference. */
-static int
-take_away(struct vnode *dvp, struct vnode *vp, const char *text)
-{
-	struct componentname cn = name(text, DELETE);
-
-	CHECK(vn_lock(dvp, LK_EXCLUSIVE) == 0 && vn_lock(vp, LK_EXCLUSIVE) == 0);
-	vref(dvp);
-	CHECK(VOP_REMOVE(dvp, vp, &cn) == 0);
-#if NETBSD_VERSION >= 1000000000
-	vput(dvp);
-#endif
-	return 0;
-}
 
 /* Reads or writes `length` bytes at `offset` of a locked device. */
 static int
@@ -84,7 +25,7 @@ copy(struct vnode *vp, int direction, void *bytes, size_t length, off_t offset)
 	int error;
 
 	uio_setup_sysspace(&uio);
-	error = direction == UIO_READ ? VOP_READ(vp, &uio, 0, cred) : VOP_WRITE(vp, &uio, 0, cred);
+	error = direction == UIO_READ ? VOP_READ(vp, &uio, 0, root) : VOP_WRITE(vp, &uio, 0, root);
 	return error != 0 ? error : uio.uio_resid != 0 ? EIO : 0;
 }
 
@@ -118,7 +59,7 @@ pages(struct vnode *vp)
 static int
 device(struct vnode *vp, dev_t number)
 {
-	struct componentname cn = name("f", LOOKUP);
+	struct componentname cn = name("f", LOOKUP, root);
 	struct vnode *below = NULL;
 	struct flock lock = { .l_type = F_WRLCK };
 	struct vattr attributes;
@@ -132,18 +73,18 @@ device(struct vnode *vp, dev_t number)
 
 	CHECK(vp->v_un_vu_specnode != NULL && vp->v_un_vu_specnode->sn_rdev == number && bdevsw_lookup(number) != NULL);
 	CHECK(VOP_LOOKUP(vp, &below, &cn) == ENOTDIR);
-	CHECK(VOP_GETATTR(vp, &attributes, cred) == 0 && attributes.va_rdev == number && attributes.va_type == VBLK);
-	CHECK(VOP_OPEN(vp, FREAD | FWRITE, cred) == 0 && VOP_OPEN(vp, FREAD, cred) == EBUSY && vp->v_size > 8192);
+	CHECK(VOP_GETATTR(vp, &attributes, root) == 0 && attributes.va_rdev == number && attributes.va_type == VBLK);
+	CHECK(VOP_OPEN(vp, FREAD | FWRITE, root) == 0 && VOP_OPEN(vp, FREAD, root) == EBUSY && vp->v_size > 8192);
 	CHECK(VOP_BMAP(vp, 7, &below, &block, &run) == 0 && below == vp && block == 7 && run > 0);
 	bmap.a_bn = 9;
 	CHECK(spec_vnodeop_p[vop_bmap_desc.vdesc_offset](&bmap) == 0 && block == 9);
 	CHECK(copy(vp, UIO_READ, &byte, 1, 0) == 0 && byte != 0);
 	other = ~byte;
 	CHECK(copy(vp, UIO_WRITE, &other, 1, 0) == 0 && vp->v_dirtyblkhd.lh_first != NULL);
-	CHECK(VOP_FSYNC(vp, cred, FSYNC_WAIT, 0, 0) == 0 && vp->v_dirtyblkhd.lh_first == NULL && vp->v_cleanblkhd.lh_first != NULL);
+	CHECK(VOP_FSYNC(vp, root, FSYNC_WAIT, 0, 0) == 0 && vp->v_dirtyblkhd.lh_first == NULL && vp->v_cleanblkhd.lh_first != NULL);
 	CHECK(copy(vp, UIO_READ, &back, 1, 0) == 0 && back == other && copy(vp, UIO_WRITE, &byte, 1, 0) == 0);
 	/* A transfer past those. */
-	CHECK(VOP_FSYNC(vp, cred, FSYNC_WAIT, 0, 0) == 0);
+	CHECK(VOP_FSYNC(vp, root, FSYNC_WAIT, 0, 0) == 0);
 	bp = getiobuf(vp, true);
 	bp->b_data = kern_malloc(BLOCK, M_WAITOK | M_ZERO);
 	bp->b_bcount = bp->b_bufsize = bp->b_resid = BLOCK;
@@ -153,13 +94,13 @@ device(struct vnode *vp, dev_t number)
 	kern_free(bp->b_data);
 	putiobuf(bp);
 	memset(&label, 0, sizeof(label));
-	CHECK(VOP_IOCTL(vp, DIOCGDINFO, &label, FREAD, cred) == 0 && label.d_secsize == 512);
+	CHECK(VOP_IOCTL(vp, DIOCGDINFO, &label, FREAD, root) == 0 && label.d_secsize == 512);
 	CHECK(VOP_FDISCARD(vp, 0, BLOCK) == EOPNOTSUPP && VOP_KQFILTER(vp, NULL) == EOPNOTSUPP && VOP_POLL(vp, POLLIN) != 0);
-	CHECK(VOP_MMAP(vp, VM_PROT_READ, cred) == EOPNOTSUPP && VOP_PATHCONF(vp, _PC_NAME_MAX, &value) == EOPNOTSUPP);
+	CHECK(VOP_MMAP(vp, VM_PROT_READ, root) == EOPNOTSUPP && VOP_PATHCONF(vp, _PC_NAME_MAX, &value) == EOPNOTSUPP);
 	CHECK(VOP_ADVLOCK(vp, &run, F_SETLK, &lock, F_POSIX) == EOPNOTSUPP);
 	RUN(pages(vp));
-	CHECK(VOP_CLOSE(vp, FREAD | FWRITE, cred) == 0 && vp->v_cleanblkhd.lh_first == NULL);
-	CHECK(VOP_OPEN(vp, FREAD, cred) == 0 && VOP_CLOSE(vp, FREAD, cred) == 0 && VOP_CLOSE(vp, FREAD, cred) == ENXIO);
+	CHECK(VOP_CLOSE(vp, FREAD | FWRITE, root) == 0 && vp->v_cleanblkhd.lh_first == NULL);
+	CHECK(VOP_OPEN(vp, FREAD, root) == 0 && VOP_CLOSE(vp, FREAD, root) == 0 && VOP_CLOSE(vp, FREAD, root) == ENXIO);
 	return 0;
 }
 
@@ -170,12 +111,12 @@ fifo(struct vnode *vp)
 	struct vattr attributes;
 	long value = 0;
 
-	CHECK(VOP_OPEN(vp, FREAD, cred) == ENXIO && VOP_PATHCONF(vp, _PC_NAME_MAX, &value) == EOPNOTSUPP);
+	CHECK(VOP_OPEN(vp, FREAD, root) == ENXIO && VOP_PATHCONF(vp, _PC_NAME_MAX, &value) == EOPNOTSUPP);
 	CHECK(fifo_vnodeop_p != NULL && fifo_vnodeop_p[vop_open_desc.vdesc_offset] != fifo_vnodeop_p[vop_close_desc.vdesc_offset]);
 	vattr_null(&attributes);
 	attributes.va_mode = 0640;
-	CHECK(VOP_SETATTR(vp, &attributes, cred) == 0 && VOP_FSYNC(vp, cred, FSYNC_WAIT, 0, 0) == 0);
-	CHECK(VOP_GETATTR(vp, &attributes, cred) == 0 && attributes.va_mode == 0640 && attributes.va_type == VFIFO);
+	CHECK(VOP_SETATTR(vp, &attributes, root) == 0 && VOP_FSYNC(vp, root, FSYNC_WAIT, 0, 0) == 0);
+	CHECK(VOP_GETATTR(vp, &attributes, root) == 0 && attributes.va_mode == 0640 && attributes.va_type == VFIFO);
 #if NETBSD_VERSION < 1000000000
 	mutex_enter(vp->v_uobj.vmobjlock);
 	CHECK(VOP_PUTPAGES(vp, 0, 0, PGO_ALLPAGES | PGO_CLEANIT) == 0 && !mutex_owned(vp->v_uobj.vmobjlock));
@@ -189,23 +130,23 @@ checks(void)
 	struct vnode *top, *image, *vp;
 	dev_t number;
 
-	cred = kauth_cred_alloc();
+	root = kauth_cred_alloc();
 	RUN(find("/mnt", &top));
 	RUN(find("/dev/other", &image));
 	number = image->v_un_vu_specnode->sn_rdev;
 	vrele(image);
-	RUN(make(top, "device", VBLK, number, &vp));
+	RUN(make(top, "device", VBLK, 0600, number, &vp));
 	CHECK(vn_lock(vp, LK_EXCLUSIVE) == 0);
 	RUN(device(vp, number));
 	vput(vp);
 	RUN(find("/mnt/device", &vp));
 	RUN(take_away(top, vp, "device"));
-	RUN(make(top, "pipe", VFIFO, 0, &vp));
+	RUN(make(top, "pipe", VFIFO, 0600, 0, &vp));
 	CHECK(vn_lock(vp, LK_EXCLUSIVE) == 0);
 	RUN(fifo(vp));
 	VOP_UNLOCK(vp);
 	RUN(take_away(top, vp, "pipe"));
 	vrele(top);
-	kauth_cred_free(cred);
+	kauth_cred_free(root);
 	return 0;
 }
