@@ -1,14 +1,15 @@
 //! Requests that change a file system: making, removing, renaming, attributes.
 
 use crate::abi::constants::{
-    CREATE, CREATEDIR, DELETE, FREAD, FWRITE, LK_EXCLUSIVE, LOCKLEAF, LOCKPARENT, NOFOLLOW, RENAME, VDIR, VLNK, VREG, VV_ROOT,
+    CREATE, CREATEDIR, DELETE, FREAD, FWRITE, LK_EXCLUSIVE, LOCKLEAF, LOCKPARENT, NOFOLLOW, RENAME, VBLK, VCHR, VDIR, VFIFO,
+    VLNK, VREG, VSOCK, VV_ROOT,
 };
 use crate::error::FileError;
 use crate::file::{File, lock, open_vnode, result};
 use crate::kern::cred;
 use crate::kern::errno::{EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS, EXDEV};
 use crate::kernel::{Kernel, kernel};
-use crate::stat::{Attributes, Timestamp};
+use crate::stat::{Attributes, FileKind, Timestamp};
 use crate::vfs::lookup::{self, Component, Found, PathBuffer};
 use crate::vfs::object::{ComponentName, Vattr, Vnode};
 use crate::vfs::vnode::{vput, vrele};
@@ -147,6 +148,33 @@ impl Kernel {
                 vrele(made?);
             }
             Ok(())
+        })
+    }
+
+    /// Makes a device, named pipe or socket with permission bits `mode`; `device` is the number of a device, as
+    /// [`Stat::special`](crate::Stat::special) has it, and means nothing for the others.
+    ///
+    /// # Errors
+    /// `EINVAL` for another kind, or as [`create`](Self::create).
+    pub fn create_special(&self, path: impl AsRef<[u8]>, kind: FileKind, mode: u32, device: u64) -> Result<(), FileError> {
+        let path = path.as_ref();
+        self.inside("create special file", path, || {
+            let kind = match kind {
+                FileKind::BlockDevice => VBLK,
+                FileKind::CharacterDevice => VCHR,
+                FileKind::Fifo => VFIFO,
+                FileKind::Socket => VSOCK,
+                _ => return Err(EINVAL),
+            };
+            let made = make(path, kind, mode, |directory, vpp, name, wanted| {
+                if matches!(kind, VBLK | VCHR) {
+                    wanted.set_device(device);
+                }
+                // SAFETY: the directory is locked as the operation wants.
+                unsafe { vop::mknod(directory, vpp, name, wanted) }
+            });
+            // SAFETY: the result is referenced.
+            made.map(|vp| unsafe { vrele(vp) })
         })
     }
 

@@ -13,3 +13,4 @@ mod volume;
 mod contents;
 mod faults;
 mod names;
+mod special;

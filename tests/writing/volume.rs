@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 /// Numbers of NetBSD's that only file systems give.
 pub const EBADF: i32 = 9;
+pub const ENXIO: i32 = 6;
 pub const EXDEV: i32 = 18;
 pub const ENOSPC: i32 = 28;
 pub const ENOTEMPTY: i32 = 66;
