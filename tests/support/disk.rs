@@ -5,7 +5,7 @@ use super::kernel::{Server, pattern};
 use rumpload::resource::{Block, HostError, HostErrorKind};
 use rumpload_base::{Device, MountArguments, MountRequest};
 use rumpload_test_modules::slotfs;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const SECTOR: usize = 512;
@@ -35,6 +35,8 @@ pub struct Disk {
     /// Every how many writes and reads one fails; 0 for none.
     failing_writes: AtomicUsize,
     failing_reads: AtomicUsize,
+    /// Only the first of those.
+    once: AtomicBool,
     failed: AtomicUsize,
 }
 
@@ -48,6 +50,7 @@ impl Disk {
             flushes: AtomicUsize::new(0),
             failing_writes: AtomicUsize::new(0),
             failing_reads: AtomicUsize::new(0),
+            once: AtomicBool::new(false),
             failed: AtomicUsize::new(0),
         })
     }
@@ -55,6 +58,11 @@ impl Disk {
     /// What is on it.
     pub fn bytes(&self) -> Vec<u8> {
         self.bytes.lock().unwrap().clone()
+    }
+
+    /// Puts something else on it, of the same length.
+    pub fn set(&self, bytes: &[u8]) {
+        self.bytes.lock().unwrap().copy_from_slice(bytes);
     }
 
     /// Reads, writes and flushes so far.
@@ -67,8 +75,15 @@ impl Disk {
         self.writes.store(0, Ordering::Relaxed);
         self.reads.store(0, Ordering::Relaxed);
         self.failed.store(0, Ordering::Relaxed);
+        self.once.store(false, Ordering::Relaxed);
         self.failing_writes.store(writes, Ordering::Relaxed);
         self.failing_reads.store(reads, Ordering::Relaxed);
+    }
+
+    /// From now on the write and the read of these numbers fail; 0 for none.
+    pub fn fail_once(&self, write: usize, read: usize) {
+        self.fail(write, read);
+        self.once.store(true, Ordering::Relaxed);
     }
 
     /// Requests that failed since then.
@@ -79,7 +94,8 @@ impl Disk {
     fn count(&self, counter: &AtomicUsize, failing: &AtomicUsize) -> Result<(), HostError> {
         let number = counter.fetch_add(1, Ordering::Relaxed) + 1;
         let every = failing.load(Ordering::Relaxed);
-        if every == 0 || !number.is_multiple_of(every) {
+        let fails = every != 0 && if self.once.load(Ordering::Relaxed) { number == every } else { number.is_multiple_of(every) };
+        if !fails {
             return Ok(());
         }
         self.failed.fetch_add(1, Ordering::Relaxed);

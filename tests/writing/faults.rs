@@ -1,12 +1,11 @@
 //! Devices that fail: every failure is told, nothing is left behind, and what was told to be safe is there.
 
-use crate::kernel::{Server, modules, pattern};
-use crate::volume::{Volume, servers};
+use crate::kernel::pattern;
+use crate::volume::{Volume, servers, small_servers};
 use rumpload::errno::EIO;
-use rumpload_base::abi::Abi;
 use rumpload_base::{Change, FileError};
 use rumpload_hosted::catch_faults;
-use rumpload_test_modules::{Target, slotfs};
+use rumpload_test_modules::slotfs;
 use std::collections::BTreeMap;
 
 /// A session of changes below `/mnt/new`; what fails is counted and passed over. Returns what should be there: files whose every
@@ -15,15 +14,19 @@ fn session(volume: &Volume) -> (BTreeMap<String, Vec<u8>>, Vec<i32>) {
     let kernel = &volume.server.kernel;
     let (mut wanted, mut errors) = (BTreeMap::new(), Vec::new());
     let mut note = |result: Result<(), FileError>| result.map_err(|error| errors.push(error.errno())).is_ok();
+    let mut short = 0;
     note(kernel.create_directory("/mnt/new", 0o755));
     note(kernel.create_directory("/mnt/new/d", 0o755));
     for (number, len) in [10, 3000, 40_000, 150_000, 70_000, 5].into_iter().enumerate() {
         let path = format!("/mnt/new/{number}");
-        let whole = note(kernel.create(&path, 0o644).and_then(|file| {
-            let result = file.write_at(0, &pattern(len)).map(|count| assert_eq!(count, len, "whole or not at all"));
+        let mut written = 0;
+        let taken = note(kernel.create(&path, 0o644).and_then(|file| {
+            let result = file.write_at(0, &pattern(len)).map(|count| written = count);
             file.close().and(result)
         }));
-        if whole {
+        // Less than was given: the rest failed, and so did taking the first part back.
+        short += usize::from(taken && written != len);
+        if written == len {
             wanted.insert(path, pattern(len));
         }
     }
@@ -56,58 +59,102 @@ fn session(volume: &Volume) -> (BTreeMap<String, Vec<u8>>, Vec<i32>) {
     note(kernel.remove("/mnt/new/3"));
     wanted.remove("/mnt/new/3");
     note(kernel.sync());
+    errors.extend(std::iter::repeat_n(EIO, short));
     (wanted, errors)
 }
 
 /// A volume with files that were there, and are safe, before the device begins to fail.
 fn prepared() -> Vec<Volume> {
+    // With little memory blocks are read and written again and again.
     servers()
         .into_iter()
+        .chain(small_servers())
         .map(|server| {
-            let volume = Volume::of(server, slotfs::empty(2048, 128));
+            let mut volume = Volume::of(server, slotfs::empty(2048, 128));
             volume.mount().unwrap_or_else(|error| panic!("{error}"));
             volume.server.kernel.create_directory("/mnt/old", 0o755).expect("made");
             for len in [100, 20_000, 100_000] {
                 volume.write(&format!("/mnt/old/{len}"), &pattern(len));
             }
-            volume.again();
+            volume.unmount();
+            volume.before = volume.idle();
+            volume.mount().unwrap_or_else(|error| panic!("{error}"));
             volume
         })
         .collect()
 }
 
-/// Runs the session while the device fails now and then; the device is well again when it is unmounted.
+/// Runs the session while every `writes`-th write and every `reads`-th read fails.
 fn fail_every(writes: usize, reads: usize) {
     for volume in prepared() {
-        let _guard = catch_faults(volume.server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
-        let what = format!("every write {writes}, every read {reads}");
         volume.disk.fail(writes, reads);
-        let (wanted, errors) = session(&volume);
-        let failed = volume.disk.failed();
-        assert!(errors.iter().all(|error| *error == EIO || *error == 2), "{what}: {errors:?}");
-        assert!(failed == 0 || !errors.is_empty(), "{what}: {failed} requests failed, and nobody was told");
-        volume.disk.fail(0, 0);
-        // The end may still have to tell of what nobody was waiting for, once.
-        if let Err(error) = volume.server.kernel.unmount("/mnt", false) {
-            assert_eq!(error.errno(), EIO, "{what}");
-            assert_ne!(failed, 0, "{what}");
-            if volume.is_mounted() {
-                volume.unmount();
-            }
-        }
-        volume.mount().unwrap_or_else(|error| panic!("{what}: {error}"));
-        for len in [100, 20_000, 100_000] {
-            assert!(volume.read(&format!("/mnt/old/{len}")) == pattern(len), "{what}: what was safe is not");
-        }
-        if errors.is_empty() {
-            for (path, bytes) in &wanted {
-                assert!(volume.read(path) == *bytes, "{what}: {path}");
-            }
-            volume.image();
-        }
-        volume.unmount();
-        assert_eq!(volume.idle().used_vnodes, 0, "{what}");
+        endure(&volume, &format!("every write {writes}, every read {reads}"));
     }
+}
+
+/// Runs the session while the device fails now and then; the device is well again when it is unmounted. Returns how often it failed.
+fn endure(volume: &Volume, what: &str) -> usize {
+    let _guard = catch_faults(volume.server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
+    let (wanted, errors) = session(volume);
+    let failed = volume.disk.failed();
+    assert!(errors.iter().all(|error| *error == EIO || *error == 2), "{what}: {errors:?}");
+    assert!(failed == 0 || !errors.is_empty(), "{what}: {failed} requests failed, and nobody was told");
+    volume.disk.fail(0, 0);
+    // The end may still have to tell of what nobody was waiting for, each once: before it, and while it gives files up.
+    // What is left after that has lost the pointers to where it belongs: it goes by force.
+    for force in [false, false, false, true] {
+        if !volume.is_mounted() {
+            break;
+        }
+        if let Err(error) = volume.server.kernel.unmount("/mnt", force) {
+            assert_eq!(error.errno(), EIO, "{what}");
+            assert!(failed != 0 && !force, "{what}");
+        }
+    }
+    volume.mount().unwrap_or_else(|error| panic!("{what}: {error}"));
+    for len in [100, 20_000, 100_000] {
+        assert!(volume.read(&format!("/mnt/old/{len}")) == pattern(len), "{what}: what was safe is not");
+    }
+    if errors.is_empty() {
+        for (path, bytes) in &wanted {
+            assert!(volume.read(path) == *bytes, "{what}: {path}");
+        }
+        volume.image();
+    }
+    volume.unmount();
+    assert_eq!(volume.idle(), volume.before, "{what}: something is left behind");
+    failed
+}
+
+/// Each request of a session fails once; there are more than `least`.
+fn fail_each(least: usize, at: impl Fn(&Volume, usize)) {
+    let mut total = 0;
+    for (version, volume) in prepared().into_iter().enumerate() {
+        let mut volume = volume;
+        let safe = volume.disk.bytes();
+        let mut number = 1;
+        loop {
+            at(&volume, number);
+            if endure(&volume, &format!("number {number} in kernel {version}")) == 0 {
+                break;
+            }
+            // The next time starts from the same image.
+            volume.replace(&safe);
+            number += 1;
+        }
+        total += number - 1;
+    }
+    assert!(total > least, "only {total} requests of the kind");
+}
+
+#[test]
+fn each_write_fails_once() {
+    fail_each(200, |volume, number| volume.disk.fail_once(number, 0));
+}
+
+#[test]
+fn each_read_fails_once() {
+    fail_each(100, |volume, number| volume.disk.fail_once(0, number));
 }
 
 #[test]
@@ -180,9 +227,7 @@ fn a_device_that_comes_back_loses_nothing_of_a_file() {
 /// Memory for blocks is short: those that make way are written then, with nobody waiting.
 #[test]
 fn blocks_that_make_way_are_told_of_once() {
-    let (abi, target) = (Abi::native().expect("a table"), Target::native().expect("a target"));
-    let server = Server::booted(abi, modules(&target), |boot| boot.buffer_memory = 2 << 10).expect("booted");
-    let volume = Volume::of(server, slotfs::empty(2048, 128));
+    let volume = Volume::of(small_servers().remove(0), slotfs::empty(2048, 128));
     volume.mount().expect("mounted");
     let kernel = &volume.server.kernel;
     let paths: Vec<String> = (0..30).map(|number| format!("/mnt/{number}")).collect();

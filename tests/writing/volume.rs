@@ -1,9 +1,11 @@
 //! A kernel with a `slotfs` on a disk.
 
 use crate::disk::Disk;
-use crate::kernel::Server;
-use rumpload_base::{Device, MountArguments, MountError, MountRequest, Usage};
+use crate::kernel::{Server, modules};
+use rumpload_base::abi::Abi;
+use rumpload_base::{Boot, Device, MountArguments, MountError, MountRequest, Usage};
 use rumpload_hosted::catch_faults;
+use rumpload_test_modules::Target;
 use rumpload_test_modules::slotfs::{self, Contents};
 use std::sync::Arc;
 
@@ -26,9 +28,25 @@ pub fn servers() -> Vec<Server> {
     servers
 }
 
-/// Runs a test once per version, on an empty file system of 2 MiB with room for 126 files, and looks for what is left behind.
+/// The same with next to no memory for blocks and pages.
+pub fn small_servers() -> Vec<Server> {
+    let mut kernels = vec![(Abi::native().expect("a table"), Target::native().expect("a target"))];
+    if cfg!(target_arch = "x86_64") {
+        kernels.push((Abi::netbsd_10_amd64(), Target::NETBSD_10_AMD64));
+    }
+    let boot = |(abi, target): (&'static Abi, Target)| {
+        let small = |boot: &mut Boot| {
+            boot.buffer_memory = 2 << 10;
+            boot.page_memory = 0;
+        };
+        Server::booted(abi, modules(&target), small).expect("booted")
+    };
+    kernels.into_iter().map(boot).collect()
+}
+
+/// Runs a test once per version and with little memory, on an empty file system of 2 MiB with room for 126 files, and looks for what is left behind.
 pub fn on_each(test: impl Fn(&Volume)) {
-    for server in servers() {
+    for server in servers().into_iter().chain(small_servers()) {
         // A fault in module code is a failure that says where.
         let _guard = catch_faults(server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
         let volume = Volume::of(server, slotfs::empty(2048, 128));
@@ -44,6 +62,8 @@ pub fn on_each(test: impl Fn(&Volume)) {
 pub struct Volume {
     pub server: Server,
     pub disk: Arc<Disk>,
+    /// What the kernel held when nothing was mounted, for tests that ask.
+    pub before: Usage,
 }
 
 impl Volume {
@@ -51,7 +71,7 @@ impl Volume {
         let disk = Disk::new(image);
         server.kernel.add_device(DEVICE, Device::new(disk.clone())).expect("a device");
         // The directory, and whatever the first mount makes for good.
-        let volume = Self { server, disk };
+        let volume = Self { server, disk, before: Usage::default() };
         volume.mount_with(true).unwrap_or_else(|error| panic!("{error}"));
         volume.unmount();
         volume
@@ -80,6 +100,13 @@ impl Volume {
     #[track_caller]
     pub fn unmount(&self) {
         self.server.kernel.unmount(ROOT, false).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Mounts another image on the same device; nothing is mounted.
+    pub fn replace(&mut self, image: &[u8]) {
+        self.disk.fail(0, 0);
+        self.disk.set(image);
+        self.mount().unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Whether something is mounted besides the root.

@@ -4,24 +4,30 @@ use super::object::{Mount, Vnode};
 use super::vnode::{self, Phase, mount_queue};
 use super::{buffer, dead, lost, namecache, pages, spec, vop};
 use crate::abi::constants::{
-    FORCECLOSE, LK_EXCLUSIVE, SKIPSYSTEM, V_SAVE, VI_EXECMAP, VI_TEXT, VREG, VV_LOCKSWORK, VV_ROOT, VV_SYSTEM, WRITECLOSE,
+    FORCECLOSE, LK_EXCLUSIVE, MNT_RDONLY, SKIPSYSTEM, V_SAVE, VI_EXECMAP, VI_TEXT, VREG, VV_LOCKSWORK, VV_ROOT, VV_SYSTEM,
+    WRITECLOSE,
 };
 use crate::export::{Export, data, function};
-use crate::kern::errno::EBUSY;
+use crate::kern::errno::{EBUSY, EOPNOTSUPP};
 use crate::kern::lock;
 use crate::kern::panic::panic_format;
 use crate::kernel::kernel;
+
+/// Whether a vnode's mount takes changes.
+fn is_writable(vp: Vnode) -> bool {
+    !vp.mount().is_null() && vp.mount().flag() & MNT_RDONLY == 0
+}
 
 /// Takes a vnode away from its file system. Entered with it locked and referenced; unlocks, and keeps the reference.
 pub(crate) fn clean(vp: Vnode) {
     let active = vp.uses() > 1;
     vp.side().phase.set(Phase::Reclaiming);
     vp.set_iflag(vp.iflag() & !(VI_TEXT | VI_EXECMAP));
-    // Some file systems refuse to write for want of the operation: then there is nothing to write.
     let dirty = pages::any_dirty(vp.object()) || buffer::any_dirty(vp);
     if let Err(error) = buffer::invalidate(vp, V_SAVE) {
-        // What could not be written is lost; keeping it would keep the vnode for ever.
-        if dirty {
+        // What could not be written is lost; keeping it would keep the vnode for ever. What a file system keeps by itself may be
+        // lost with it, unless it cannot be written: those refuse to write when there is nothing, too.
+        if dirty || (error != EOPNOTSUPP && is_writable(vp)) {
             lost::note(vp, error);
         }
         let _ = buffer::invalidate(vp, 0);
