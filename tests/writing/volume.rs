@@ -67,11 +67,15 @@ pub struct Volume {
 }
 
 impl Volume {
-    pub fn of(server: Server, image: Vec<u8>) -> Self {
+    pub fn around(server: Server, image: Vec<u8>) -> Self {
         let disk = Disk::new(image);
         server.kernel.add_device(DEVICE, Device::new(disk.clone())).expect("a device");
-        // The directory, and whatever the first mount makes for good.
-        let volume = Self { server, disk, before: Usage::default() };
+        Self { server, disk, before: Usage::default() }
+    }
+
+    /// One whose first mount, which makes things for good, is over.
+    pub fn of(server: Server, image: Vec<u8>) -> Self {
+        let volume = Self::around(server, image);
         volume.mount_with(true).unwrap_or_else(|error| panic!("{error}"));
         volume.unmount();
         volume

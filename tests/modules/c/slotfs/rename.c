@@ -172,6 +172,7 @@ find(struct mount *mp, struct vnode *dvp, struct componentname *cnp, void *de, s
 static int
 genealogy(struct mount *mp, kauth_cred_t cred, struct vnode *fdvp, struct vnode *tdvp, struct vnode **between)
 {
+	uint32_t left = SLOTFS_MOUNT(mp)->super.slots;
 	struct vnode *vp = tdvp, *parent;
 	int error;
 
@@ -182,6 +183,11 @@ genealogy(struct mount *mp, kauth_cred_t cred, struct vnode *fdvp, struct vnode 
 		if (SLOTFS_NODE(vp)->slot.links == 0) {
 			vrele(vp);
 			return ENOENT;
+		}
+		/* More directories than there are: they go round. */
+		if (left-- == 0 || vp->v_type != VDIR) {
+			vrele(vp);
+			return EIO;
 		}
 		error = slotfs_get(mp, SLOTFS_NODE(vp)->slot.parent, &parent);
 		if (error != 0) {
