@@ -13,7 +13,7 @@ use crate::stat::{Attributes, FileKind, Timestamp};
 use crate::vfs::lookup::{self, Component, Found, PathBuffer};
 use crate::vfs::object::{ComponentName, Vattr, Vnode};
 use crate::vfs::vnode::{vput, vrele};
-use crate::vfs::{text, vop};
+use crate::vfs::{fstype, text, vop};
 use alloc::sync::Arc;
 
 /// What is to change of a file's attributes; `None` leaves as it is.
@@ -372,6 +372,17 @@ fn rename(source: PathBuffer, target: PathBuffer) -> Result<(), i32> {
         let_go(&new, to);
         return if problem != 0 { give_up(problem) } else { give_up(0).or_else(result) };
     }
+    let mp = old.directory.mount();
+    // SAFETY: a mount in use, whose lock is given back below.
+    let error = unsafe { fstype::enter_rename(mp) };
+    if error != 0 {
+        let_go(&new, to);
+        return give_up(error);
+    }
     // SAFETY: the locks are as renaming wants them; the operation gives all four vnodes up.
-    result(unsafe { vop::rename(old.directory, old.vnode, from, new.directory, new.vnode, to) })
+    result(unsafe {
+        let error = vop::rename(old.directory, old.vnode, from, new.directory, new.vnode, to);
+        fstype::exit_rename(mp);
+        error
+    })
 }

@@ -143,6 +143,29 @@ pub(crate) unsafe extern "C" fn sync(mp: Mount, how: i32, cred: *mut u8) -> i32 
     vfs_call!(mp.operations(), vfs_sync, EOPNOTSUPP, (mp => Mount, how => i32, cred => *mut u8))
 }
 
+/// Keeps other renames of a mount out.
+pub(crate) unsafe extern "C" fn enter_rename(mp: Mount) -> i32 {
+    vfs_call!(mp.operations(), vfs_renamelock_enter, 0, (mp => Mount))
+}
+
+/// Undoes [`enter_rename`].
+///
+/// # Safety
+/// The caller entered.
+pub(crate) unsafe fn exit_rename(mp: Mount) {
+    if mp.operations().is_null() {
+        return;
+    }
+    // SAFETY: the member holds a function of this type, or null.
+    unsafe {
+        let function: *const () = kernel().abi.vfsops.vfs_renamelock_exit.read(mp.operations().0);
+        if !function.is_null() {
+            let function: unsafe extern "C" fn(Mount) = core::mem::transmute(function);
+            function(mp);
+        }
+    }
+}
+
 unsafe extern "C" fn quotactl(mp: Mount, arguments: *mut u8) -> i32 {
     vfs_call!(mp.operations(), vfs_quotactl, EOPNOTSUPP, (mp => Mount, arguments => *mut u8))
 }

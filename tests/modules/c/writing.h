@@ -6,6 +6,7 @@
 
 /* Locks. */
 void mutex_enter(struct kmutex *), mutex_exit(struct kmutex *);
+int mutex_owned(const struct kmutex *);
 void rw_enter(struct krwlock *, int), rw_exit(struct krwlock *);
 
 /* Credentials, time, types. */

@@ -7,7 +7,6 @@
 SERVICES(services_special);
 
 int genfs_compat_getpages(void *), genfs_compat_gop_write(struct vnode *, struct vm_page **, int, int);
-int mutex_owned(const struct kmutex *);
 extern vop_t *fifo_vnodeop_p, *spec_vnodeop_p;
 
 int VOP_GETATTR(struct vnode *, struct vattr *, kauth_cred_t), VOP_SETATTR(struct vnode *, struct vattr *, kauth_cred_t);

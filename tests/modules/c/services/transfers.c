@@ -14,7 +14,6 @@ int VFS_STATVFS(struct mount *, struct statvfs *);
 int vfs_rootmountalloc(const char *, const char *, struct mount **);
 void vfs_unbusy(struct mount *, bool, struct mount **), vfs_destroy(struct mount *);
 #endif
-int mutex_owned(const struct kmutex *);
 void rw_init(struct krwlock *), rw_destroy(struct krwlock *);
 int strcmp(const char *, const char *);
 

@@ -35,7 +35,9 @@ move(struct vnode *dvp, struct vnode *vp, const char *from, const char *to, kaut
 	vref(vp);
 	vref(dvp);
 	CHECK(vn_lock(dvp, LK_EXCLUSIVE) == 0);
+	CHECK(genfs_renamelock_enter(dvp->v_mount) == 0);
 	*error = VOP_RENAME(dvp, vp, &source, dvp, NULL, &target);
+	genfs_renamelock_exit(dvp->v_mount);
 	return 0;
 }
 

@@ -237,6 +237,11 @@ sane_rename(struct vnode *fdvp, struct componentname *fcnp, struct vnode *tdvp, 
 {
 	struct place from, to;
 
+#if NETBSD_VERSION < 1000000000
+	/* Nobody else renames meanwhile. */
+	if (!mutex_owned(&fdvp->v_mount->mnt_renamelock))
+		panic("slotfs: a rename without its lock");
+#endif
 	return genfs_sane_rename(&operations, fdvp, fcnp, &from, tdvp, tcnp, &to, cred, posix);
 }
 
