@@ -101,11 +101,9 @@ do_rename(struct mount *mp, kauth_cred_t cred, struct vnode *fdvp, struct compon
 	node->slot.links++;
 	slotfs_touch(node, CHANGED);
 	error = slotfs_update(fvp, true);
-	if (error != 0)
-		;
-	else if (tvp == NULL)
+	if (error == 0 && tvp == NULL)
 		error = slotfs_enter(tdvp, tcnp->cn_nameptr, tcnp->cn_namelen, node->number, vtype2dt(fvp->v_type));
-	else
+	else if (error == 0)
 		error = slotfs_replace(tdvp, tde, node->number, vtype2dt(fvp->v_type));
 	if (error != 0) {
 		node->slot.links--;
