@@ -7,7 +7,6 @@ mod support;
 
 use kernel::Server;
 use rumpload::errno::EIO;
-use rumpload::properties::{Properties, Value};
 use rumpload::rename::{ExemptRules, Namespace};
 use rumpload::{Class, Error, Load, Trigger};
 use rumpload_base::abi::Abi;
@@ -106,99 +105,10 @@ fn faults_end_their_instance_only() {
     load(&healthy, "polite").expect("the other one goes on");
 }
 
-/// Calls of the module `misuse`, in its order.
-const CALLS: [&str; 54] = [
-    "mutex_enter",
-    "mutex_exit",
-    "mutex_destroy",
-    "rw_enter",
-    "rw_exit",
-    "cv_wait",
-    "cv_signal",
-    "cv_broadcast",
-    "cv_destroy",
-    "cv_wait",
-    "pool_get",
-    "pool_put",
-    "pool_destroy",
-    "kern_free",
-    "kmem_free",
-    "strlen",
-    "memcpy",
-    "memcpy",
-    "memset",
-    "strcmp",
-    "brelse",
-    "biodone",
-    "biowait",
-    "bwrite",
-    "bdwrite",
-    "bread",
-    "getblk",
-    "vrele",
-    "vref",
-    "vput",
-    "vn_lock",
-    "VOP_UNLOCK",
-    "VOP_OPEN",
-    "VOP_STRATEGY",
-    "uiomove",
-    "vfs_attach",
-    "vfs_detach",
-    "printf",
-    "snprintf",
-    "callout_init",
-    "callout_schedule",
-    "workqueue_enqueue",
-    "prop_dictionary_get",
-    "prop_object_release",
-    "kauth_cred_hold",
-    "kauth_cred_free",
-    "rb_tree_insert_node",
-    "vcache_get",
-    "cache_enter",
-    "vattr_null",
-    "uvm_vnp_setsize",
-    "vflush",
-    "vinvalbuf",
-    "genfs_node_init",
-];
-
-/// Calls that a null pointer is nothing for, and the one that keeps a pointer without following it.
-const FOR_NULL: [&str; 5] = ["kern_free", "kmem_free", "printf", "prop_dictionary_get", "prop_object_release"];
-const KEPT: &str = "cache_enter";
-
-/// Whatever a module passes to the kernel, only its instance ends: by a fault, by a panic of the module's, or by one of the
-/// kernel's code, which checks pointers in builds with debug assertions.
-#[test]
-fn bad_pointers_end_their_instance_only() {
-    let healthy = with_prefix("other_");
-    for bad in [0, 8, 0x1_0001, 1 << 46, i64::MAX - 0xfff] {
-        for (number, function) in (0..).zip(CALLS) {
-            let server = with_prefix("rumpns_");
-            let _guard = catch_faults(server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
-            let mut properties = Properties::default();
-            properties.set("call", Value::Integer(number));
-            properties.set("bad", Value::Integer(bad.into()));
-            let load = Load { name: "misuse", properties: Some(properties), ..Load::default() };
-            let outcome = server.kernel.instance().load(&load);
-            if function == KEPT || (bad == 0 && FOR_NULL.contains(&function)) {
-                outcome.unwrap_or_else(|error| panic!("{function} of {bad:#x}: {error}"));
-                continue;
-            }
-            let why = reason(outcome);
-            assert!(why.contains("misuse_call+0x") && why.contains("misuse_modcmd+0x"), "{function} of {bad:#x}: {why}");
-            if why.starts_with("SIG") || why.starts_with("panic: ") {
-                assert!(why.contains(&format!(" in {function}, called by module code in module misuse")), "{bad:#x}: {why}");
-            }
-        }
-    }
-    load(&healthy, "hello").expect("the other one goes on");
-}
-
 #[test]
 fn what_ended_an_instance_is_told_by_module_and_symbol() {
-    for (name, what) in [("crash_panic", "number 7 (called from"), ("crash_pass", "SIGSEGV at address 0x10 in strlen, called by")]
+    for (name, what) in
+        [("crash_panic", "number 7 (called from"), ("crash_pass", "SIGSEGV at address 0x10 in code of the server")]
     {
         let server = with_prefix("rumpns_");
         let _guard = catch_faults(server.kernel.clone(), |kernel| kernel.instance()).expect("caught");

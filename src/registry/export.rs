@@ -130,11 +130,6 @@ impl ExportTable {
         found.map(|entry| (entry.value, entry.size))
     }
 
-    /// The base of the name of an export at `address`.
-    pub fn name_at(&self, address: RunAddr) -> Option<&str> {
-        self.entries.iter().find(|entry| entry.value.value == address).map(|entry| entry.base.text())
-    }
-
     /// Makes room for `count` more.
     pub fn reserve(&mut self, count: usize) {
         self.entries.reserve(count, Entry::hash);

@@ -158,10 +158,4 @@ impl Instance {
         let (symbol, offset) = module.symbols.find(at).unwrap_or(("?", at - module.extent.0));
         Some((module.name.clone(), symbol.to_string(), offset))
     }
-    /// The name of the export whose address modules see as `address`, without the namespace's prefix. Never waits: see
-    /// [`symbolize`](Self::symbolize).
-    #[must_use]
-    pub fn export_at(&self, address: RunAddr) -> Option<String> {
-        self.exports.try_lock()?.name_at(address).map(str::to_string)
-    }
 }

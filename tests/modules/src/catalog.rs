@@ -109,7 +109,6 @@ pub const RECIPES: &[Recipe] = &[
     Recipe { defines: &["WANTED=1"], ..recipe("weak_undefined", &[source!("small/weak.c")]) },
     Recipe { defines: &["NAME=\"common\""], ..recipe("common", &[source!("small/common.c")]) },
     Recipe { defines: &["NAME=\"raw_common\""], keep_common: true, ..recipe("raw_common", &[source!("small/common.c")]) },
-    recipe("misuse", &[source!("small/misuse.c")]),
     recipe("tails", &[source!("small/tails.c")]),
     Recipe { defines: &["RECORDS=0"], ..recipe("no_record", &[source!("small/records.c")]) },
     Recipe { defines: &["RECORDS=2"], ..recipe("two_records", &[source!("small/records.c")]) },
@@ -180,6 +179,5 @@ const fn names() -> [&'static str; RECIPES.len()] {
 /// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
 ///   `no_record`, `two_records`;
 /// * `services_*`, which call services of the base kernel and fail where one does not do what it should; `services_end_*` end their instance;
-/// * `misuse`, which passes a bad pointer to one of the kernel's functions, as properties say;
 /// * `crash_store`, `crash_divide`, `crash_loop` and `crash_jump`, while they start, and with `_vfs` as file systems.
 pub const NAMES: &[&str] = &names();

@@ -4,12 +4,7 @@
 //! locks (names, the message) happens after the signal has returned, at the top of the instance's stack, which is abandoned.
 //! A thread that runs module code is not inside the allocator and holds none of the instance's locks, so that is safe. Code of
 //! the server that module code called, with an address that is none say, is taken for the module's: nearly always that code
-//! is copying or walking what the module passed. Faults of anybody else's code are passed on. Panics of code that module code
-//! called are treated alike, see [`panics`].
-
-mod panics;
-mod registers;
-mod text;
+//! is copying or walking what the module passed. Faults of anybody else's code are passed on.
 
 use crate::error::host_error;
 use crate::memory::is_module_memory;
@@ -19,16 +14,10 @@ use rumpload::{Instance, StackPoint, context};
 use rustix::io::Errno;
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use text::Text;
 
-/// The signals that say that an instruction could not be executed, and the one that a panic ends with.
-const SIGNALS: [(libc::c_int, &str); 5] = [
-    (libc::SIGSEGV, "SIGSEGV"),
-    (libc::SIGBUS, "SIGBUS"),
-    (libc::SIGFPE, "SIGFPE"),
-    (libc::SIGILL, "SIGILL"),
-    (libc::SIGABRT, "SIGABRT"),
-];
+/// The signals that say that an instruction could not be executed.
+const SIGNALS: [(libc::c_int, &str); 4] =
+    [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGBUS, "SIGBUS"), (libc::SIGFPE, "SIGFPE"), (libc::SIGILL, "SIGILL")];
 
 /// Calls that a reason names.
 const CALLS: usize = 16;
@@ -77,9 +66,7 @@ impl Drop for FaultGuard {
 /// From now on a fault (`SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL`) of module code inside the instance of `holder` ends that
 /// instance with a reason that names module, symbol and offset, and the entry returns [`Ended`](rumpload::Error::Ended).
 ///
-/// The same goes for a fault of code that module code called, on the instance's stack, and for a panic of it, which cannot unwind
-/// and ends with `SIGABRT`; the reason names the call. Panics inside an instance are printed in a line, without the panic hook that
-/// was there before: a hook that takes a backtrace does not survive frames of module code.
+/// The same goes for a fault of code that module code called, on the instance's stack; the reason names the call.
 ///
 /// This is best effort: module code shares the process and may have damaged it before it faulted, and code of the server may
 /// have held something of its own. Other faults go to the handler that was there before. The calling thread and every other
@@ -111,7 +98,6 @@ fn install() -> Result<(), HostError> {
             return Err(last_error());
         }
     }
-    panics::listen();
     // Set before the first handler is, which reads it.
     let _ = OLD_ACTIONS.set(old);
     // SAFETY: as above.
@@ -136,11 +122,7 @@ extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, machine: 
     let (address, machine) = unsafe { ((*info).si_addr() as usize, &mut *machine.cast::<libc::ucontext_t>()) };
     let point = Point { at: registers::instruction(machine), stack: registers::stack(machine), frame: registers::frame(machine) };
     let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("signal", |(_, name)| *name);
-    let panicked = panics::is_ending(signal);
-    // Who aborts without a panic, such as an allocator that found its lists broken, may hold anything.
-    let caught = signal != libc::SIGABRT || panicked;
-    if let Some((stack_end, mut fault)) = caught.then(|| of_module_code(name, address, &point)).flatten() {
-        fault.panicked = panicked;
+    if let Some((stack_end, fault)) = of_module_code(name, address, &point) {
         // SAFETY: the top of the instance's stack is mapped read-write, belongs to this thread while it is inside, and nothing
         // on it is used again: the only way on is `end`.
         unsafe {
@@ -204,7 +186,7 @@ fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(
         }
     };
     let instance = core::ptr::from_ref(instance);
-    Some((end, Fault { instance, name, address, code, at: point.at, jumped: address == point.at, calls, count, panicked: false }))
+    Some((end, Fault { instance, name, address, code, at: point.at, jumped: address == point.at, calls, count }))
 }
 
 /// For a jump to nowhere, where it returns to, if that is module code: the address lies on top of the stack.
@@ -237,8 +219,6 @@ struct Fault {
     /// Calls of module code that led there, the latest first.
     calls: [RunAddr; CALLS],
     count: usize,
-    /// Whether a panic led to it.
-    panicked: bool,
 }
 
 /// Where a faulting thread goes on: composes the reason and leaves the instance.
@@ -257,26 +237,17 @@ extern "C" fn give_up(fault: *const Fault) -> ! {
 
 impl Fault {
     fn describe(&self, instance: &Instance, out: &mut Text) -> fmt::Result {
-        let said = if self.panicked { panics::said() } else { None };
-        match &said {
-            Some(said) => write!(out, "panic: {}", said.as_str())?,
-            None => write!(out, "{} at address {:#x}", self.name, self.address)?,
-        }
+        write!(out, "{} at address {:#x}", self.name, self.address)?;
         if self.jumped {
             write!(out, ", jumped to {:#x}", self.at)?;
         } else if self.at != self.code {
-            match called(self.code).and_then(|called| instance.export_at(called)) {
-                Some(function) => write!(out, " in {function}, called by module code")?,
-                None => write!(out, " in code of the server, called by module code")?,
-            }
+            write!(out, " in code of the server, called by module code")?;
         }
         match instance.symbolize(RunAddr::new(self.code as u64)) {
             Some((module, symbol, offset)) => write!(out, " in module {module}, {symbol}+{offset:#x}")?,
             None => out.write_str(" in module code")?,
         }
-        if said.is_none() {
-            write!(out, " (instruction {:#x})", self.at)?;
-        }
+        write!(out, " (instruction {:#x})", self.at)?;
         if self.count > 0 {
             out.write_str(" (called from ")?;
             instance.describe_calls(&self.calls[..self.count], " < ", out)?;
@@ -286,13 +257,32 @@ impl Fault {
     }
 }
 
-/// What the call that returns to `code` in a module calls, if it says so itself.
-fn called(code: usize) -> Option<RunAddr> {
-    let call = code.checked_sub(registers::CALL).filter(|&call| is_module_memory(call) && is_module_memory(code - 1))?;
-    // SAFETY: the bytes lie in a module's memory, right before an address that its code returns to.
-    let [operation, distance @ ..] = unsafe { (call as *const [u8; registers::CALL]).read() };
-    let target = code.wrapping_add_signed(i32::from_le_bytes(distance) as isize);
-    (operation == registers::CALL_NEAR).then(|| RunAddr::new(target as u64))
+/// Text on the stack: what is abandoned must not own memory.
+struct Text {
+    bytes: [u8; 1024],
+    len: usize,
+}
+
+impl Text {
+    const fn new() -> Self {
+        Self { bytes: [0; 1024], len: 0 }
+    }
+
+    fn as_str(&self) -> &str {
+        let bytes = &self.bytes[..self.len];
+        // A character may have been cut.
+        core::str::from_utf8(bytes).unwrap_or_else(|error| core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""))
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.len..];
+        let len = text.len().min(room.len());
+        room[..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        Ok(())
+    }
 }
 
 /// Does what would have been done without the handler.
@@ -318,4 +308,81 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, machine: &mut libc::
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod registers {
+    pub const KNOWN: bool = true;
+    /// Direction flag; compiled code expects it clear.
+    const DIRECTION: i64 = 0x400;
+
+    pub fn instruction(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
+    }
+
+    pub fn stack(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_RSP as usize] as usize
+    }
+
+    pub fn frame(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_RBP as usize] as usize
+    }
+
+    /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
+    pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
+        let gregs = &mut machine.uc_mcontext.gregs;
+        gregs[libc::REG_RIP as usize] = function as i64;
+        gregs[libc::REG_RDI as usize] = argument as i64;
+        gregs[libc::REG_RSP as usize] = (argument - 8) as i64;
+        gregs[libc::REG_EFL as usize] &= !DIRECTION;
+    }
+}
+
+#[cfg(target_arch = "x86")]
+mod registers {
+    pub const KNOWN: bool = true;
+    /// Direction flag; compiled code expects it clear.
+    const DIRECTION: i32 = 0x400;
+
+    pub fn instruction(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_EIP as usize] as usize
+    }
+
+    pub fn stack(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_ESP as usize] as usize
+    }
+
+    pub fn frame(machine: &libc::ucontext_t) -> usize {
+        machine.uc_mcontext.gregs[libc::REG_EBP as usize] as usize
+    }
+
+    /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
+    pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
+        let frame = argument - 20;
+        // SAFETY: the caller's stack goes on below `argument`; the one argument lies above the return address.
+        unsafe { ((frame + 4) as *mut usize).write(argument) };
+        let gregs = &mut machine.uc_mcontext.gregs;
+        gregs[libc::REG_EIP as usize] = function as i32;
+        gregs[libc::REG_ESP as usize] = frame as i32;
+        gregs[libc::REG_EFL as usize] &= !DIRECTION;
+    }
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+mod registers {
+    pub const KNOWN: bool = false;
+
+    pub fn instruction(_machine: &libc::ucontext_t) -> usize {
+        0
+    }
+
+    pub fn stack(_machine: &libc::ucontext_t) -> usize {
+        0
+    }
+
+    pub fn frame(_machine: &libc::ucontext_t) -> usize {
+        0
+    }
+
+    pub fn redirect(_machine: &mut libc::ucontext_t, _function: usize, _argument: usize) {}
 }
