@@ -15,6 +15,8 @@ pub struct MountArguments {
     wide: usize,
     /// The type has no table.
     plain: bool,
+    /// The type shows files of the directory it is mounted on.
+    shows_covered: bool,
 }
 
 type Fields = Vec<(&'static str, Field)>;
@@ -52,6 +54,8 @@ const ISO_FLAGS: &[(&str, u64)] =
     &[("norrip", 1), ("gens", 2), ("extatt", 4), ("nojoliet", 8), ("nocasetrans", 16), ("rrcaseins", 32)];
 const MSDOS_FLAGS: &[(&str, u64)] = &[("shortname", 1), ("longname", 2), ("nowin95", 4), ("gemdosfs", 8), ("utf8", 32)];
 const NTFS_FLAGS: &[(&str, u64)] = &[("caseins", 1), ("allnames", 2)];
+/// The target's files hide those of the directory it is mounted on; 2 is the other way round, 3 shows only the target's.
+const UNION_ABOVE: u64 = 1;
 const FILECORE_FLAGS: &[(&str, u64)] = &[("ownaccess", 1), ("allaccess", 2), ("ownread", 4), ("useuid", 8), ("filetype", 16)];
 
 /// Fields of a layout that the version has.
@@ -106,11 +110,23 @@ impl MountArguments {
                 let fields = fields!(layout; ta_version, ta_nodes_max, ta_size_max, ta_root_uid, ta_root_gid, ta_root_mode);
                 (layout.size, Field::ABSENT, fields, none, &[("ta_version", 1), ("ta_root_mode", 0o755)])
             }
-            "null" => (abi.null_args.size, abi.layer_args.target, Vec::new(), none, &[]),
+            "nilfs" => {
+                let layout = &abi.nilfs_args;
+                (layout.size, layout.fspec, fields!(layout; version, nilfsmflags, gmtoff, cpno), none, &[("version", 1)])
+            }
+            // Overlay has the arguments of null, and shows the target only as a name; umap's tables of users and groups stay empty.
+            "null" | "overlay" => (abi.null_args.size, abi.layer_args.target, Vec::new(), none, &[]),
+            "umap" => (abi.umap_args.size, abi.layer_args.target, Vec::new(), none, &[]),
+            "union" => {
+                let layout = &abi.union_args;
+                (layout.size, layout.target, fields!(layout; mntflags), none, &[("mntflags", UNION_ABOVE)])
+            }
             _ => return Err(ArgumentError::UnknownType),
         };
         let pointer = Some(pointer).filter(|field| field.is_present());
-        let mut arguments = Self { fields, flags, pointer, bytes: vec![0; size], wide: abi.pointer(), plain: false };
+        let shows_covered = matches!(kind, "overlay" | "union");
+        let mut arguments =
+            Self { fields, flags, pointer, bytes: vec![0; size], wide: abi.pointer(), plain: false, shows_covered };
         for (name, value) in defaults {
             arguments.set(name, *value)?;
         }
@@ -122,7 +138,8 @@ impl MountArguments {
     #[must_use]
     pub fn plain(abi: &Abi) -> Self {
         let wide = abi.pointer();
-        Self { fields: Vec::new(), flags: &[], pointer: Some(abi.ufs_args.fspec), bytes: vec![0; wide], wide, plain: true }
+        let pointer = Some(abi.ufs_args.fspec);
+        Self { fields: Vec::new(), flags: &[], pointer, bytes: vec![0; wide], wide, plain: true, shows_covered: false }
     }
 
     /// Sets a field of the structure by its name; tmpfs' names may leave `ta_` out.
@@ -176,6 +193,11 @@ impl MountArguments {
         self.pointer.is_some()
     }
 
+    /// Whether the type shows files of the directory it is mounted on, and so may cover what is mounted there.
+    pub(crate) fn shows_covered(&self) -> bool {
+        self.shows_covered
+    }
+
     /// Bytes to hand over to a type that asks for at least `least`.
     pub(crate) fn length(&self, least: usize) -> usize {
         if self.plain { self.bytes.len().max(least) } else { self.bytes.len() }
@@ -220,5 +242,20 @@ mod tests {
         assert_eq!(arguments.set("flags", 1 << 32), Err(ArgumentError::TooLarge));
         assert_eq!(arguments.set_flag("utf8"), Err(ArgumentError::UnknownFlag));
         assert!(!MountArguments::new(abi, "tmpfs").unwrap().wants_path());
+    }
+
+    #[test]
+    fn layered_types_have_the_sizes_of_their_structures() {
+        let of = |abi, kind| {
+            let arguments = MountArguments::new(abi, kind).unwrap();
+            (arguments.bytes().len(), arguments.pointer(), arguments.shows_covered())
+        };
+        for (kind, wide, narrow, shows) in
+            [("null", 136, 112, false), ("overlay", 136, 112, true), ("umap", 160, 128, false), ("union", 16, 8, true)]
+        {
+            assert_eq!(of(Abi::netbsd_7_99_34_amd64(), kind), (wide, Some((0, 8)), shows), "{kind}");
+            assert_eq!(of(Abi::netbsd_7_99_34_i386(), kind), (narrow, Some((0, 4)), shows), "{kind}");
+        }
+        assert_eq!(MountArguments::new(Abi::netbsd_10_amd64(), "union").unwrap().bytes()[8], 1);
     }
 }

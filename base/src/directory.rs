@@ -1,6 +1,6 @@
 //! Reading directories.
 
-use crate::abi::constants::{DT_BLK, DT_CHR, DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN, LK_EXCLUSIVE};
+use crate::abi::constants::{DT_BLK, DT_CHR, DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN, DT_WHT, LK_EXCLUSIVE};
 use crate::error::FileError;
 use crate::file::{File, lock, result};
 use crate::kern::cred;
@@ -9,7 +9,7 @@ use crate::kern::uio::Transfer;
 use crate::kernel::Kernel;
 use crate::stat::FileKind;
 use crate::vfs::object::{Uio, Vnode};
-use crate::vfs::vop;
+use crate::vfs::{layers, vop};
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -34,7 +34,8 @@ pub struct DirectoryEntry {
 }
 
 impl Kernel {
-    /// All names in a directory in its own order, `.` and `..` included where the file system has them.
+    /// All names in a directory in its own order, `.` and `..` included where the file system has them. Union file systems give
+    /// those of all layers, each once, the upper one's first.
     ///
     /// # Errors
     /// As [`open`](Self::open); `ENOTDIR` for what is no directory; `EIO` if the file system returns malformed entries, or
@@ -50,29 +51,71 @@ impl File {
     /// # Errors
     /// As there.
     pub fn read_directory(&self) -> Result<Vec<DirectoryEntry>, FileError> {
-        let mut entries = Vec::new();
+        let mut names = Names::default();
+        let mut layer = self.read_layer(self.vnode(), &mut names)?;
+        while let Some(vp) = layer {
+            names.next_layer();
+            let outcome = self.read_layer(vp, &mut names);
+            self.kernel().inside("read directory", self.path(), || {
+                // SAFETY: a layer's directory is this function's own.
+                unsafe { layers::close(vp) };
+                Ok(())
+            })?;
+            layer = outcome?;
+        }
+        Ok(names.entries)
+    }
+
+    /// Reads a directory to its end; returns the one that a union file system shows below it.
+    fn read_layer(&self, vp: Vnode, names: &mut Names) -> Result<Option<Vnode>, FileError> {
         let mut buffer = vec![0; PIECE];
         let mut offset = 0;
         let mut passed = BTreeSet::new();
         loop {
+            let malformed = || FileError::new("read directory", self.path(), EIO);
             let (length, next, end) = self.kernel().inside("read directory", self.path(), || {
-                Self::expect_directory(self.vnode())?;
-                read_piece(self.vnode(), offset, &mut buffer)
+                Self::expect_directory(vp)?;
+                read_piece(vp, offset, &mut buffer)
             })?;
-            if length == 0 || parse(self.kernel(), &buffer[..length], &mut entries).is_none() {
-                if length == 0 {
-                    return Ok(entries);
-                }
-                return Err(FileError::new("read directory", self.path(), EIO));
-            }
-            if end || next == offset {
-                return Ok(entries);
+            parse(self.kernel(), &buffer[..length], names).ok_or_else(malformed)?;
+            if length == 0 || end || next == offset {
+                // SAFETY: the caller has the directory open.
+                return self.kernel().inside("read directory", self.path(), || unsafe { layers::below(vp) });
             }
             // From an offset that was passed the same entries would follow for ever.
-            if !passed.insert(next) || entries.len() > MOST {
-                return Err(FileError::new("read directory", self.path(), EIO));
+            if !passed.insert(next) || names.read > MOST {
+                return Err(malformed());
             }
             offset = next;
+        }
+    }
+}
+
+/// The names found so far.
+#[derive(Default)]
+struct Names {
+    /// How many were read, of all layers.
+    read: usize,
+    entries: Vec<DirectoryEntry>,
+    /// Names that an upper layer says are not there, whatever lower ones have.
+    whiteouts: Vec<Vec<u8>>,
+    /// Names of the layers above: those of the one that is read do not count again.
+    above: BTreeSet<Vec<u8>>,
+}
+
+impl Names {
+    fn next_layer(&mut self) {
+        self.above.extend(self.entries.iter().map(|entry| entry.name.clone()).chain(self.whiteouts.drain(..)));
+    }
+
+    fn add(&mut self, name: &[u8], fileid: u64, kind: i32) {
+        self.read += 1;
+        if self.above.contains(name) {
+            return;
+        }
+        match kind {
+            DT_WHT => self.whiteouts.push(name.to_vec()),
+            _ => self.entries.push(DirectoryEntry { name: name.to_vec(), fileid, kind: kind_of(kind) }),
         }
     }
 }
@@ -95,7 +138,7 @@ fn read_piece(vp: Vnode, offset: i64, buffer: &mut [u8]) -> Result<(usize, i64, 
 }
 
 /// Takes entries apart; `None` if one does not lie within the bytes.
-fn parse(kernel: &Kernel, bytes: &[u8], entries: &mut Vec<DirectoryEntry>) -> Option<()> {
+fn parse(kernel: &Kernel, bytes: &[u8], names: &mut Names) -> Option<()> {
     let layout = &kernel.abi.dirent;
     let header = layout.d_name.offset();
     let mut rest = bytes;
@@ -117,7 +160,7 @@ fn parse(kernel: &Kernel, bytes: &[u8], entries: &mut Vec<DirectoryEntry>) -> Op
         let name = &field[..length.min(field.len())];
         let name = name.split(|byte| *byte == 0).next().unwrap_or(name);
         if fileid != 0 && !name.is_empty() {
-            entries.push(DirectoryEntry { name: name.to_vec(), fileid, kind: kind_of(kind) });
+            names.add(name, fileid, kind);
         }
         rest = &rest[record..];
     }
@@ -136,4 +179,25 @@ fn kind_of(kind: i32) -> Option<FileKind> {
         DT_UNKNOWN => return None,
         _ => FileKind::Other,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DT_REG, DT_WHT, Names};
+    use std::vec::Vec;
+
+    #[test]
+    fn upper_layers_hide_names() {
+        let mut names = Names::default();
+        for (name, kind) in [("a", DT_REG), ("gone", DT_WHT)] {
+            names.add(name.as_bytes(), 1, kind);
+        }
+        names.next_layer();
+        for name in ["a", "b", "gone", "b"] {
+            names.add(name.as_bytes(), 2, DT_REG);
+        }
+        let found: Vec<_> = names.entries.iter().map(|entry| (entry.name.as_slice(), entry.fileid)).collect();
+        assert_eq!(found, [(&b"a"[..], 1), (b"b", 2), (b"b", 2)]);
+        assert_eq!(names.read, 6);
+    }
 }

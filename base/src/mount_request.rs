@@ -61,7 +61,8 @@ impl Kernel {
     ///
     /// # Errors
     /// [`MountError::Autoload`] with the reason why the module did not come, or what the kernel and the file system give:
-    /// `EBUSY` for a directory that is mounted on, `ENOENT` or `ENOTBLK` for the device, the module's own error for what is on it.
+    /// `EBUSY` for a directory that is mounted on, unless the type shows what it covers (overlay, union), `ENOENT` or `ENOTBLK`
+    /// for the device, the module's own error for what is on it.
     pub fn mount(&self, request: &MountRequest<'_>) -> Result<(), MountError> {
         let kind = if request.kind == "ufs" { "ffs" } else { request.kind };
         if kind.is_empty() || kind.len() >= fstype::NAME_LENGTH {

@@ -155,6 +155,7 @@ layouts! {
     ni_loopcnt, ni_cnd, }
     Nchstats nchstats { ncs_goodhits, ncs_neghits, ncs_badhits, ncs_falsehits, ncs_miss, ncs_long, ncs_pass2, ncs_2passes,
     ncs_revhits, ncs_revmiss, ncs_denied, }
+    NilfsArgs nilfs_args { version, fspec, nilfsmflags, gmtoff, cpno, reserved, }
     NtfsArgs ntfs_args { fspec, pad1, uid, gid, mode, flag, }
     NullArgs null_args { la, }
     NullMount null_mount { lm, }
@@ -251,6 +252,8 @@ layouts! {
     reserved, }
     UfsArgs ufs_args { fspec, }
     Uio uio { uio_iov, uio_iovcnt, uio_offset, uio_resid, uio_rw, uio_vmspace, }
+    UmapArgs umap_args { la, nentries, gnentries, mapdata, gmapdata, }
+    UnionArgs union_args { target, mntflags, }
     Uucred uucred { cr_unused, cr_uid, cr_gid, cr_ngroups, cr_groups, }
     Uvm uvm { page_free, page_init_done, pagedaemon, pagedaemon_lwp, aiodone_queue, aio_done, aio_done_tqh_first,
     aio_done_tqh_last, cpus, bucketcount, }

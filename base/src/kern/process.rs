@@ -1,9 +1,10 @@
 //! The one thread and process that module code sees, and the processor it runs on.
 
-use super::{cred, memory, uio};
+use super::{cred, lock, memory, uio};
 use crate::abi::Abi;
 use crate::export::{Export, ExportValue, data, function};
 use crate::kernel::{Kernel, kernel};
+use crate::vfs::object::Vnode;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ptr;
@@ -11,6 +12,8 @@ use core::ptr;
 /// Bytes of a processor structure whose layout is not known; modules read single members.
 const CPU_SIZE: usize = 4096;
 const NAME: &[u8] = b"rumpload";
+/// Permissions that new files do not get.
+const FILE_MASK: u16 = 0o022;
 
 /// Addresses of the structures.
 pub(crate) struct State {
@@ -80,6 +83,7 @@ pub(crate) fn fill(kernel: &Kernel) {
         abi.lwp.l_lid.write(lwp, 1_i32);
         abi.proc.p_cred.write(proc, cred);
         abi.proc.p_stats.write(proc, memory::alloc_or_end(abi.pstats.size, true));
+        abi.proc.p_cwdi.write(proc, directories(abi));
         abi.proc.p_vmspace.write(proc, uio::kernel_vmspace());
         abi.proc.p_pid.write(proc, 0_i32);
         ptr::copy_nonoverlapping(NAME.as_ptr(), abi.proc.p_comm.ptr(proc), NAME.len());
@@ -94,6 +98,25 @@ pub(crate) fn fill(kernel: &Kernel) {
         kernel.data("initproc").cast::<*mut u8>().write(proc);
         kernel.data("cpu_info_list").cast::<*mut u8>().write(cpu);
     }
+}
+
+/// A new `struct cwdinfo`. Paths start at the root, and there is no other root.
+fn directories(abi: &Abi) -> *mut u8 {
+    let info = memory::alloc_or_end(abi.cwdinfo.size, true);
+    // SAFETY: a fresh block of the structure's size; the mask's upper half, where there is one, is zero.
+    unsafe {
+        abi.cwdinfo.cwdi_cmask.write(info, FILE_MASK);
+        abi.cwdinfo.cwdi_refcnt.write(info, 1_u32);
+        lock::rw_init(abi.cwdinfo.cwdi_lock.ptr(info));
+    }
+    info
+}
+
+/// Enters the root as the process's working directory; the reference is the root's own.
+pub(crate) fn set_directory(kernel: &Kernel, root: Vnode) {
+    let abi = kernel.abi;
+    // SAFETY: filled above.
+    unsafe { abi.cwdinfo.cwdi_cdir.write(abi.proc.p_cwdi.read(kernel.data("proc0")), root) };
 }
 
 pub(crate) const EXPORTS: &[Export] = &[
@@ -126,6 +149,9 @@ mod tests {
                 assert_eq!(cred::effective_uid(cred), 0);
                 let name: [u8; 9] = abi.proc.p_comm.ptr::<[u8; 9]>(proc).read();
                 assert_eq!(&name, b"rumpload\0");
+                let directories: *mut u8 = abi.proc.p_cwdi.read(proc);
+                assert_eq!(abi.cwdinfo.cwdi_cdir.read::<Vnode>(directories), crate::vfs::rootfs::root());
+                assert_eq!(abi.cwdinfo.cwdi_cmask.read::<u16>(directories), 0o022);
                 assert!(!abi.proc.p_stats.read::<*mut u8>(proc).is_null());
                 assert!((0..128).all(|at| curcpu().add(at).read() == 0));
                 assert_eq!((splraise(6), splraise(4)), (0, 6));

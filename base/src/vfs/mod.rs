@@ -7,6 +7,7 @@ pub(crate) mod fifo;
 pub(crate) mod fstype;
 pub(crate) mod genfs;
 pub(crate) mod kernel_map;
+pub(crate) mod layers;
 pub(crate) mod lookup;
 pub(crate) mod lost;
 pub(crate) mod mount;
@@ -87,6 +88,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     for table in [
         fifo::EXPORTS,
         kernel_map::EXPORTS,
+        layers::EXPORTS,
         lookup::EXPORTS,
         namecache::EXPORTS,
         pager::EXPORTS,

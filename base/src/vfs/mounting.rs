@@ -21,8 +21,9 @@ pub(crate) struct Wanted<'a> {
     pub(crate) arguments: &'a MountArguments,
 }
 
-/// The directory to mount on, referenced; made in the root if it is missing.
-fn directory(path: &[u8]) -> Result<Vnode, i32> {
+/// The directory to mount on, referenced; made in the root if it is missing. What is mounted there may be covered only by a type
+/// that shows what it covers.
+fn directory(path: &[u8], shows: bool) -> Result<Vnode, i32> {
     let vp = match lookup::find(path, true) {
         Err(ENOENT) => {
             rootfs::make_directories(path)?;
@@ -32,8 +33,9 @@ fn directory(path: &[u8]) -> Result<Vnode, i32> {
     };
     let error = match vp {
         vp if vp.kind() != VDIR => ENOTDIR,
+        vp if !vp.mounted_here().is_null() => EBUSY,
         // The root of what is mounted there already, or of everything.
-        vp if vp.vflag() & VV_ROOT != 0 || !vp.mounted_here().is_null() => EBUSY,
+        vp if vp.vflag() & VV_ROOT != 0 && (!shows || vp.mount() == rootfs::mount()) => EBUSY,
         _ => return Ok(vp),
     };
     // SAFETY: referenced by the lookup.
@@ -43,7 +45,7 @@ fn directory(path: &[u8]) -> Result<Vnode, i32> {
 
 /// Mounts a file system.
 pub(crate) fn mount(wanted: &Wanted<'_>) -> Result<(), i32> {
-    let covered = match directory(wanted.directory) {
+    let covered = match directory(wanted.directory, wanted.arguments.shows_covered()) {
         Ok(vp) => vp,
         Err(error) => {
             fstype::release(wanted.operations);

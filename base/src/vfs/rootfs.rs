@@ -83,6 +83,7 @@ pub(crate) fn fill(kernel: &Kernel) {
     state.devices.set(own_vector(refuse, &[spec::OPERATIONS, shared].concat()));
     let root = make(0, b"", None);
     root.set_vflag(root.vflag() | VV_ROOT);
+    crate::kern::process::set_directory(kernel, root);
 }
 
 /// The root directory.

@@ -1,7 +1,7 @@
 //! Devices, buffers and names in a kernel without file systems.
 
 use super::object::{Buf, Vnode};
-use super::{buffer, lookup, namecache, spec, transfer, vn, vnode, vop};
+use super::{buffer, lookup, namecache, rootfs, spec, transfer, vn, vnode, vop};
 use crate::abi::constants::{
     BC_INVAL, BO_DELWRI, CREATE, FREAD, FWRITE, ISLASTCN, LK_EXCLUSIVE, LOOKUP, MAKEENTRY, PURGE_CHILDREN, V_SAVE,
 };
@@ -409,4 +409,63 @@ fn a_type_without_a_module_says_why() {
     assert!(matches!(&error, MountError::Autoload { kind, .. } if kind == "cd9660"), "{error}");
     assert!(std::format!("{error}").contains("cd9660.kmod"), "{error}");
     assert_eq!(bench.kernel.unmount("/", false).unwrap_err().errno(), EINVAL);
+}
+
+/// Leads from the directory `/one` to `/two`.
+unsafe extern "C" fn lead(vpp: *mut Vnode, file: *mut u8, lwp: *mut u8) -> i32 {
+    let abi = crate::kernel::kernel().abi;
+    // SAFETY: the vnode is open and referenced; a `struct file` of the version.
+    unsafe {
+        let content = abi.file.f_undata.ptr(file);
+        assert_eq!((abi.file_data.fd_vp.read::<Vnode>(content), lwp), (*vpp, crate::kern::process::curlwp()));
+        let one = lookup::find(b"/one", true).unwrap();
+        vnode::vrele(one);
+        if *vpp != one {
+            return 0;
+        }
+        let two = lookup::find(b"/two", true).unwrap();
+        crate::file::open_vnode(two, FREAD).unwrap();
+        abi.file_data.fd_vp.write(content, two);
+        vn::vn_close(*vpp, FREAD, abi.file.f_cred.read(file));
+        *vpp = two;
+        0
+    }
+}
+
+unsafe extern "C" fn refuse(_vpp: *mut Vnode, _file: *mut u8, _lwp: *mut u8) -> i32 {
+    EIO
+}
+
+#[test]
+fn a_hook_adds_the_directory_below() {
+    let bench = Bench::new();
+    let kernel = &bench.kernel;
+    bench.inside(|| {
+        for path in ["/one/a", "/one/both", "/two/b", "/two/both"] {
+            rootfs::make_directories(path.as_bytes()).unwrap();
+        }
+    });
+    type Hook = unsafe extern "C" fn(*mut Vnode, *mut u8, *mut u8) -> i32;
+    // SAFETY: the export is a pointer to a function.
+    let hook = |hook: Option<Hook>| unsafe { kernel.data("vn_union_readdir_hook").cast::<Option<Hook>>().write(hook) };
+    let names = |path| {
+        let entries = kernel.read_directory(path).map_err(|error| error.errno())?;
+        Ok(entries.into_iter().map(|entry| String::from_utf8(entry.name).unwrap()).collect::<Vec<_>>())
+    };
+    let usage = || kernel.usage().unwrap();
+    let own = Ok(["a", "both", ".", ".."].map(String::from).to_vec());
+    let sorted = |names: Result<Vec<String>, i32>| {
+        names.map(|mut names| {
+            names.sort();
+            names
+        })
+    };
+    assert_eq!(sorted(names("/one")), sorted(own));
+    let before = usage();
+    hook(Some(lead));
+    assert_eq!(sorted(names("/one")), Ok([".", "..", "a", "b", "both"].map(String::from).to_vec()));
+    assert_eq!(sorted(names("/two")), Ok([".", "..", "b", "both"].map(String::from).to_vec()));
+    hook(Some(refuse));
+    assert_eq!(names("/one"), Err(EIO));
+    assert_eq!(usage(), before);
 }
