@@ -99,6 +99,8 @@ layouts! {
     Kmutex kmutex { u, u_mtxa_owner, u_s, u_s_mtxs_dummy, u_s_mtxs_ipl, u_s_mtxs_ipl__ipl, u_s_mtxs_lock, u_s_mtxs_unused, }
     Knote knote { kn_link, kn_link_sle_next, kn_selnext, kn_selnext_sle_next, kn_tqe, kn_tqe_tqe_next, kn_tqe_tqe_prev, kn_kq,
     kn_kevent, kn_status, kn_sfflags, kn_sdata, kn_obj, kn_fop, kn_kfilter, kn_hook, kn_hookid, }
+    Krndsource krndsource { list, list_le_next, list_le_prev, name, time_delta, value_delta, total, type_, flags, state,
+    test_cnt, get, getarg, enable, test, refcnt, }
     Krwlock krwlock { rw_owner, }
     Ksiginfo ksiginfo { signo, code, errno, pad, reason, reason__rt, reason__rt__pid, reason__rt__uid, reason__rt__value,
     reason__child, reason__child__pid, reason__child__uid, reason__child__status, reason__child__utime, reason__child__stime,
@@ -215,6 +217,7 @@ layouts! {
     RbTree rb_tree { rbt_root, rbt_ops, rbt_minmax, }
     RbTreeOpsT rb_tree_ops_t { rbto_compare_nodes, rbto_compare_key, rbto_node_offset, rbto_context, }
     Rlimit rlimit { rlim_cur, rlim_max, }
+    RndDeltaEstimator rnd_delta_estimator { x, dx, d2x, insamples, outbits, }
     Rusage rusage { ru_utime, ru_stime, ru_maxrss, ru_ixrss, ru_idrss, ru_isrss, ru_minflt, ru_majflt, ru_nswap, ru_inblock,
     ru_oublock, ru_msgsnd, ru_msgrcv, ru_nsignals, ru_nvcsw, ru_nivcsw, }
     SchedstatePercpu schedstate_percpu { spc_mutex, spc_lwplock, spc_migrating, spc_curpriority, spc_maxpriority, spc_psid,

@@ -187,6 +187,14 @@ unsafe extern "C" fn seltrue_kqfilter(_device: u64, _note: *mut u8) -> i32 {
     EINVAL
 }
 
+/// Filter of devices that are always ready: how much there is nobody knows.
+unsafe extern "C" fn filt_seltrue(note: *mut u8, _hint: isize) -> i32 {
+    let abi = kernel().abi;
+    // SAFETY: module code passes a `struct knote`.
+    unsafe { abi.kevent.data.write(abi.knote.kn_kevent.ptr(note), 0_i64) };
+    1
+}
+
 pub(crate) const EXPORTS: &[Export] = &[
     function!("devsw_attach", devsw_attach),
     function!("devsw_detach", devsw_detach),
@@ -198,6 +206,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("devsw_chr2blk", devsw_chr2blk),
     function!("seltrue", seltrue),
     function!("seltrue_kqfilter", seltrue_kqfilter),
+    function!("filt_seltrue", filt_seltrue),
 ];
 
 #[cfg(test)]

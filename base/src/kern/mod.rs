@@ -13,6 +13,7 @@ pub(crate) mod cred;
 pub(crate) mod devsw;
 pub(crate) mod dirhash;
 pub(crate) mod division;
+pub(crate) mod entropy;
 pub(crate) mod errno;
 pub(crate) mod format;
 pub(crate) mod hash;
@@ -30,6 +31,7 @@ pub(crate) mod printf;
 pub(crate) mod process;
 pub(crate) mod processor;
 pub(crate) mod property;
+pub(crate) mod property_list;
 pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod rbtree;
@@ -63,6 +65,7 @@ pub(crate) struct State {
     pub(crate) secmodel: secmodel::State,
     pub(crate) sleep: sleep::State,
     pub(crate) dirhash: dirhash::State,
+    pub(crate) entropy: entropy::State,
     pub(crate) vmem: vmem::State,
     // Owns what the others point to: dropped last.
     pub(crate) memory: memory::State,
@@ -82,6 +85,7 @@ impl State {
             secmodel: secmodel::State::default(),
             sleep: sleep::State::default(),
             dirhash: dirhash::State::default(),
+            entropy: entropy::State::default(),
             vmem: vmem::State::default(),
             memory: memory::State::new(source, memory),
         }
@@ -102,6 +106,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         cred::EXPORTS,
         dirhash::EXPORTS,
         division::EXPORTS,
+        entropy::EXPORTS,
         hash::EXPORTS,
         kauth::EXPORTS,
         lock::EXPORTS,
@@ -115,6 +120,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         process::EXPORTS,
         processor::EXPORTS,
         property::EXPORTS,
+        property_list::EXPORTS,
         quota::EXPORTS,
         random::EXPORTS,
         rbtree::EXPORTS,

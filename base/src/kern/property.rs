@@ -1,6 +1,7 @@
 //! Property objects: what a module's init is given from its property list, and what modules build of the same kinds.
 //!
-//! Objects are counted; a container holds a reference to what is in it. `get` functions give no reference.
+//! Objects are counted; a container holds a reference to what is in it. `get` functions give no reference. Their form as text is
+//! in [`property_list`](super::property_list).
 
 use super::{memory, string};
 use crate::export::{Export, function};
@@ -42,6 +43,40 @@ struct Element {
     /// A key object.
     key: *mut Object,
     value: *mut Object,
+}
+
+/// What an object holds, for those who write it down.
+pub(super) enum Content<'a> {
+    Bool(bool),
+    Signed(i64),
+    Unsigned(u64),
+    String(&'a [u8]),
+    Data(&'a [u8]),
+    Array(Vec<*mut Object>),
+    /// Keys, each with its value.
+    Dictionary(Vec<(&'a [u8], *mut Object)>),
+}
+
+/// An object's content; `None` for null and for keys and iterators, which hold no value.
+///
+/// # Safety
+/// `object` must be null or live, and unchanged as long as the content is used.
+pub(super) unsafe fn content<'a>(object: *mut Object) -> Option<Content<'a>> {
+    // SAFETY: as the caller says; keys are live as long as their dictionary.
+    unsafe {
+        let object = object.as_ref().filter(|object| object.mark == LIVE)?;
+        let elements = || object.elements().iter();
+        Some(match object.kind {
+            BOOL => Content::Bool(object.number != 0),
+            NUMBER if object.unsigned => Content::Unsigned(object.number),
+            NUMBER => Content::Signed(object.number.cast_signed()),
+            STRING => Content::String(object.bytes()),
+            DATA => Content::Data(object.bytes()),
+            ARRAY => Content::Array(elements().map(|element| element.value).collect()),
+            DICTIONARY => Content::Dictionary(elements().map(|element| ((*element.key).bytes(), element.value)).collect()),
+            _ => return None,
+        })
+    }
 }
 
 fn make(kind: u32) -> *mut Object {
@@ -446,6 +481,14 @@ unsafe extern "C" fn iterator_next(iterator: *mut Object) -> *mut Object {
     }
 }
 
+/// Starts over, after the container has changed say.
+unsafe extern "C" fn iterator_reset(iterator: *mut Object) {
+    // SAFETY: module code passes an iterator.
+    if let Some(found) = unsafe { of_kind(iterator, ITERATOR) } {
+        found.number = 0;
+    }
+}
+
 unsafe extern "C" fn key_text(key: *mut Object) -> *const u8 {
     // SAFETY: module code passes null or a live object.
     unsafe { of_kind(key, KEY) }.map_or(ptr::null(), |found| found.bytes)
@@ -465,6 +508,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("prop_object_type", object_type),
     function!("prop_object_iterator_next", iterator_next),
     function!("prop_object_iterator_release", release),
+    function!("prop_object_iterator_reset", iterator_reset),
     function!("prop_string_create_cstring", string_create),
     function!("prop_string_create_cstring_nocopy", string_create),
     function!("prop_string_cstring_nocopy", string_text),

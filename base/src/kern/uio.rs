@@ -146,7 +146,11 @@ impl Transfer {
     }
 }
 
-unsafe extern "C" fn copyin(from: *const u8, to: *mut u8, length: usize) -> i32 {
+/// Copies between kernel and user space, which are the same.
+///
+/// # Safety
+/// Ranges outside the first page must be readable and writable.
+pub(super) unsafe extern "C" fn copyin(from: *const u8, to: *mut u8, length: usize) -> i32 {
     // SAFETY: module code's ranges.
     unsafe { copy(from, to, length) }
 }

@@ -12,7 +12,7 @@ const CONSTANTS: &str = include_str!("../../../base/abi/constants.tsv");
 const OPERATIONS: &str = include_str!("../../../base/abi/operations.tsv");
 
 /// The structures that sample modules use.
-const STRUCTURES: [&str; 38] = [
+const STRUCTURES: [&str; 40] = [
     "bintime",
     "buf",
     "callout",
@@ -26,6 +26,8 @@ const STRUCTURES: [&str; 38] = [
     "genfs_rename_ops",
     "iovec",
     "kcondvar",
+    "knote",
+    "krndsource",
     "lwp",
     "modinfo",
     "mount",

@@ -31,6 +31,14 @@ bool prop_dictionary_set_cstring(prop_object_t, const char *, const char *);
 bool prop_dictionary_set_cstring_nocopy(prop_object_t, const char *, const char *);
 bool prop_dictionary_get_cstring_nocopy(prop_object_t, const char *, const char **);
 bool prop_dictionary_set_bool(prop_object_t, const char *, bool), prop_dictionary_get_bool(prop_object_t, const char *, bool *);
+void prop_object_iterator_reset(prop_object_t);
+struct plistref {
+	void *text;
+	size_t length;
+};
+int prop_dictionary_copyout_ioctl(struct plistref *, unsigned long, prop_object_t);
+int prop_dictionary_copyin_ioctl(const struct plistref *, unsigned long, prop_object_t *);
+void kern_free(void *);
 int strcmp(const char *, const char *);
 
 #define EACH_NUMBER(f)                                                                                     \
@@ -62,6 +70,8 @@ objects(void)
 	iterator = prop_array_iterator(array);
 	CHECK(prop_object_iterator_next(iterator) == text && prop_object_iterator_next(iterator) == minus);
 	CHECK(prop_object_iterator_next(iterator) == NULL);
+	prop_object_iterator_reset(iterator);
+	CHECK(prop_object_iterator_next(iterator) == text);
 	prop_object_iterator_release(iterator);
 	prop_object_retain(array);
 	prop_object_release(array);
@@ -108,9 +118,34 @@ dictionaries(void)
 	return 0;
 }
 
+#define IOC_OUT 0x40000000ul
+#define IOC_IN 0x80000000ul
+
+/* A dictionary goes out as text and comes in again. */
+static int
+lists(void)
+{
+	prop_object_t dictionary = prop_dictionary_create(), taken = NULL;
+	struct plistref list = { NULL, 0 };
+	const char *text = NULL;
+
+	CHECK(prop_dictionary_set_cstring(dictionary, "key", "<value>"));
+	CHECK(prop_dictionary_copyout_ioctl(&list, IOC_IN, dictionary) == EFAULT);
+	CHECK(prop_dictionary_copyout_ioctl(&list, IOC_OUT, dictionary) == 0);
+	CHECK(list.text != NULL && list.length == strlen(list.text) + 1 && list.length > 100);
+	CHECK(prop_dictionary_copyin_ioctl(&list, IOC_OUT, &taken) == EFAULT);
+	CHECK(prop_dictionary_copyin_ioctl(&list, IOC_IN, &taken) == 0 && taken != NULL && taken != dictionary);
+	CHECK(prop_dictionary_get_cstring_nocopy(taken, "key", &text) && strcmp(text, "<value>") == 0);
+	kern_free(list.text);
+	prop_object_release(taken);
+	prop_object_release(dictionary);
+	return 0;
+}
+
 static int
 checks(void)
 {
 	RUN(objects());
+	RUN(lists());
 	return dictionaries();
 }

@@ -33,6 +33,9 @@ void *cprng_strong_create(const char *, int, int), cprng_strong_destroy(void *);
 extern void *kern_cprng;
 int firmware_open(const char *, const char *, void **);
 int iskmemvp(struct vnode *), seltrue(dev_t, int, struct lwp *), seltrue_kqfilter(dev_t, void *);
+int filt_seltrue(struct knote *, long);
+void rnd_attach_source(struct krndsource *, const char *, uint32_t, uint32_t), rnd_detach_source(struct krndsource *);
+void _rnd_add_uint32(struct krndsource *, uint32_t);
 extern uintptr_t __stack_chk_guard;
 
 static int
@@ -131,10 +134,40 @@ numbers(void)
 	return 0;
 }
 
+#define RND_TYPE_NET 2
+#define RND_TYPE_POWER 9
+#define RND_FLAG_NO_COLLECT 0x200
+
+static int
+entropy(void)
+{
+	static struct krndsource one, two;
+	struct knote note;
+
+	memset(&one, 0xff, sizeof(one));
+	rnd_attach_source(&one, "a name that is too long", RND_TYPE_POWER, 0);
+	CHECK(strcmp(one.name, "a name that is ") == 0 && one.type == RND_TYPE_POWER && one.total == 0 && one.flags == 0x7000);
+	_rnd_add_uint32(&one, 7);
+	_rnd_add_uint32(&one, 5);
+	CHECK(one.value_delta.x == 5 && one.value_delta.dx == 2 && one.value_delta.d2x == 5 && one.value_delta.insamples == 2);
+	CHECK(one.time_delta.insamples == 2 && one.total == 0);
+	rnd_attach_source(&two, "net", RND_TYPE_NET, 0);
+	CHECK((two.flags & RND_FLAG_NO_COLLECT) != 0 && two.list_le_next == &one);
+	_rnd_add_uint32(&two, 7);
+	CHECK(two.value_delta.insamples == 0);
+	rnd_detach_source(&one);
+	CHECK(two.list_le_next == NULL);
+	rnd_detach_source(&two);
+	memset(&note, 0xff, sizeof(note));
+	CHECK(filt_seltrue(&note, 0) == 1 && note.kn_kevent.data == 0 && note.kn_kevent.flags == 0xffffffff);
+	return 0;
+}
+
 static int
 checks(void)
 {
 	RUN(variables());
 	RUN(processors());
+	RUN(entropy());
 	return numbers();
 }
