@@ -10,6 +10,14 @@ use crate::kernel::Kernel;
 const NAME_SIZE: usize = 256;
 const HOST_NAME: &[u8] = b"rumpload";
 const SYSTEM: &[u8] = b"NetBSD";
+/// Size of the exported texts about the system.
+const TEXT_SIZE: usize = 64;
+const COPYRIGHT: &[u8] = b"rumpload, licensed under MIT or Apache-2.0\n";
+/// In `struct loadavg`, behind three averages of 32 bits.
+const LOAD_SCALE: usize = 12_usize.next_multiple_of(size_of::<usize>());
+/// A load of 1.
+const FULL_LOAD: usize = 1 << 11;
+const NO_DEVICE: u64 = u64::MAX;
 
 extern "C" fn nullop() -> i32 {
     0
@@ -58,6 +66,12 @@ unsafe extern "C" fn crc32(seed: u32, bytes: *const u8, length: usize) -> u32 {
     !word
 }
 
+/// Writes a version as its release is called: 799003400 is 7.99.34, 1000000000 is 10.0.
+fn release(version: u32) -> alloc::string::String {
+    let (major, minor, patch) = (version / 100_000_000, version / 1_000_000 % 100, version / 100 % 10_000);
+    if patch == 0 { alloc::format!("{major}.{minor}") } else { alloc::format!("{major}.{minor}.{patch}") }
+}
+
 /// No firmware images are offered.
 unsafe extern "C" fn firmware_open(_driver: *const u8, _image: *const u8, _out: *mut *mut u8) -> i32 {
     ENOENT
@@ -75,6 +89,13 @@ pub(crate) fn fill(kernel: &Kernel) {
         kernel.data("hostname").copy_from_nonoverlapping(HOST_NAME.as_ptr(), HOST_NAME.len());
         kernel.data("hostnamelen").cast::<i32>().write(HOST_NAME.len() as i32);
         kernel.data("ostype").copy_from_nonoverlapping(SYSTEM.as_ptr(), SYSTEM.len());
+        let release = release(kernel.abi.version());
+        let version = alloc::format!("NetBSD {release} (rumpload)\n");
+        for (name, text) in [("osrelease", release.as_bytes()), ("version", version.as_bytes()), ("copyright", COPYRIGHT)] {
+            kernel.data(name).copy_from_nonoverlapping(text.as_ptr(), text.len().min(TEXT_SIZE - 1));
+        }
+        kernel.data("averunnable").add(LOAD_SCALE).cast::<usize>().write(FULL_LOAD);
+        kernel.data("rootdev").cast::<u64>().write(NO_DEVICE);
         kernel.data("ncpu").cast::<i32>().write(1);
         kernel.data("ncpuonline").cast::<i32>().write(1);
         kernel.data("physmem").cast::<i32>().write(i32::MAX >> 12);
@@ -102,6 +123,13 @@ pub(crate) const EXPORTS: &[Export] = &[
     data!("domainname", NAME_SIZE, 8),
     data!("domainnamelen", 4, 4),
     data!("ostype", 16, 8),
+    data!("osrelease", TEXT_SIZE, 8),
+    data!("version", TEXT_SIZE, 8),
+    data!("copyright", TEXT_SIZE, 8),
+    data!("averunnable", LOAD_SCALE + size_of::<usize>(), 8),
+    data!("rootdev", 8, 8),
+    data!("msgbufenabled", 4, 4),
+    data!("msgbufp", size_of::<usize>(), 8),
     data!("cold", 4, 4),
     data!("ncpu", 4, 4),
     data!("ncpuonline", 4, 4),
@@ -115,7 +143,12 @@ extern "C" fn enosys() -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::crc32;
+    use super::{crc32, release};
+
+    #[test]
+    fn versions_have_names() {
+        assert_eq!([799_003_400, 1_000_000_000, 1_001_000_000].map(release), ["7.99.34", "10.0", "10.1"]);
+    }
 
     #[test]
     fn checksums_can_be_continued() {

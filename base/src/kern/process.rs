@@ -62,6 +62,11 @@ extern "C" fn cpu_intr_p() -> bool {
     false
 }
 
+/// Nobody sends signals.
+unsafe extern "C" fn sigispending(_lwp: *mut u8, _signal: i32) -> i32 {
+    0
+}
+
 /// Exports whose size depends on the version.
 pub(crate) fn sized_exports(abi: &'static Abi, out: &mut Vec<Export>) {
     for (name, size) in [("lwp0", abi.lwp.size), ("proc0", abi.proc.size)] {
@@ -127,6 +132,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("spllower", spllower),
     function!("spl0", spl0),
     function!("cpu_intr_p", cpu_intr_p),
+    function!("sigispending", sigispending),
     data!("cpu_info_list", size_of::<usize>(), size_of::<usize>()),
     data!("initproc", size_of::<usize>(), size_of::<usize>()),
 ];

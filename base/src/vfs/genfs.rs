@@ -10,12 +10,12 @@ mod rename;
 mod rename_checks;
 mod runs;
 
-use super::object::{ComponentName, Vnode};
-use super::{reclaim, vnode, vop};
+use super::object::{ComponentName, Mount, Statvfs, Vnode};
+use super::{mount, reclaim, vnode, vop};
 use crate::abi::Abi;
 use crate::abi::constants::{
-    F_SETFL, LK_DOWNGRADE, LK_EXCLUSIVE, LK_SHARED, LK_UPGRADE, POLLIN, POLLOUT, POLLRDNORM, VDESC_NO_OFFSET, VDESC_VP0_WILLPUT,
-    VDESC_VP0_WILLRELE, VDESC_VP0_WILLUNLOCK,
+    DEV_BSIZE, F_SETFL, LK_DOWNGRADE, LK_EXCLUSIVE, LK_SHARED, LK_UPGRADE, POLLIN, POLLOUT, POLLRDNORM, VDESC_NO_OFFSET,
+    VDESC_VP0_WILLPUT, VDESC_VP0_WILLRELE, VDESC_VP0_WILLUNLOCK,
 };
 use crate::export::{Export, function};
 use crate::kern::errno::{EBUSY, EINVAL, ENOENT, EOPNOTSUPP, EPASSTHROUGH};
@@ -224,6 +224,26 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     access::exports(abi, out);
 }
 
+/// Statistics of file systems that lie on nothing.
+unsafe extern "C" fn statvfs(mp: Mount, stat: Statvfs) -> i32 {
+    let block = DEV_BSIZE as usize;
+    stat.set_block_size(block);
+    stat.set_fragment_size(block);
+    stat.set_io_size(block);
+    // Programs divide by the number of blocks.
+    stat.set_blocks(2);
+    let layout = &kernel().abi.statvfs;
+    for field in
+        [layout.f_bfree, layout.f_bavail, layout.f_bresvd, layout.f_files, layout.f_ffree, layout.f_favail, layout.f_fresvd]
+    {
+        // SAFETY: a member of the caller's structure.
+        unsafe { field.write(stat.0, 0_u64) };
+    }
+    // SAFETY: a live mount and the caller's structure.
+    unsafe { mount::copy_statvfs_info(stat, mp) };
+    0
+}
+
 const EXPORTS: &[Export] = &[
     function!("genfs_lock", lock),
     function!("genfs_unlock", unlock),
@@ -240,6 +260,7 @@ const EXPORTS: &[Export] = &[
     function!("genfs_poll", poll),
     function!("genfs_kqfilter", kqfilter),
     function!("genfs_revoke", revoke),
+    function!("genfs_statvfs", statvfs),
 ];
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub(crate) mod anonymous;
 pub(crate) mod buffer;
 pub(crate) mod dead;
+pub(crate) mod devices;
 pub(crate) mod fifo;
 pub(crate) mod fstype;
 pub(crate) mod genfs;
@@ -86,10 +87,12 @@ impl State {
 /// Adds the functions and data of this part.
 pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
     for table in [
+        devices::EXPORTS,
         fifo::EXPORTS,
         kernel_map::EXPORTS,
         layers::EXPORTS,
         lookup::EXPORTS,
+        mounting::EXPORTS,
         namecache::EXPORTS,
         pager::EXPORTS,
         reclaim::EXPORTS,

@@ -297,7 +297,11 @@ unsafe extern "C" fn set_statvfs_info(
     0
 }
 
-unsafe extern "C" fn copy_statvfs_info(stat: Statvfs, mp: Mount) {
+/// Adds what is known from the mount to the numbers of its file system.
+///
+/// # Safety
+/// `stat` must be a writable `struct statvfs`.
+pub(super) unsafe extern "C" fn copy_statvfs_info(stat: Statvfs, mp: Mount) {
     let own = mp.statvfs();
     let layout = &kernel().abi.statvfs;
     stat.set_flag(mp.flag() as u32 as usize & kernel().abi.constant.mnt_visflagmask as usize);

@@ -5,6 +5,7 @@ use super::vnode::vrele;
 use super::{fstype, lookup, lost, mount, namecache, rootfs, text, vnode};
 use crate::abi::constants::{IMNT_GONE, IMNT_UNMOUNT, MNAMELEN, MNT_FORCE, MNT_RDONLY, MNT_WAIT, VDIR, VV_ROOT};
 use crate::arguments::MountArguments;
+use crate::export::{Export, function};
 use crate::kern::errno::{EBUSY, EINVAL, ENOENT, ENOTDIR};
 use crate::kern::{cred, memory};
 use crate::kernel::kernel;
@@ -155,3 +156,9 @@ pub(crate) fn unmount(mp: Mount, force: bool) -> Result<(), i32> {
     mount::release(mp);
     if late == 0 || force { Ok(()) } else { Err(late) }
 }
+
+unsafe extern "C" fn dounmount(mp: Mount, flags: i32, _lwp: *mut u8) -> i32 {
+    unmount(mp, flags & MNT_FORCE != 0).err().unwrap_or(0)
+}
+
+pub(crate) const EXPORTS: &[Export] = &[function!("dounmount", dounmount)];

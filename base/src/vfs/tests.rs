@@ -1,9 +1,10 @@
 //! Devices, buffers and names in a kernel without file systems.
 
+use super::devices::{vdevgone, vfinddev};
 use super::object::{Buf, Vnode};
 use super::{buffer, lookup, namecache, rootfs, spec, transfer, vn, vnode, vop};
 use crate::abi::constants::{
-    BC_INVAL, BO_DELWRI, CREATE, FREAD, FWRITE, ISLASTCN, LK_EXCLUSIVE, LOOKUP, MAKEENTRY, PURGE_CHILDREN, V_SAVE,
+    BC_INVAL, BO_DELWRI, CREATE, FREAD, FWRITE, ISLASTCN, LK_EXCLUSIVE, LOOKUP, MAKEENTRY, PURGE_CHILDREN, V_SAVE, VBLK, VCHR,
 };
 use crate::device::{Device, Label};
 use crate::kern::cred;
@@ -468,4 +469,29 @@ fn a_hook_adds_the_directory_below() {
     hook(Some(refuse));
     assert_eq!(names("/one"), Err(EIO));
     assert_eq!(usage(), before);
+}
+
+#[test]
+fn vnodes_of_devices_are_found_and_taken_away() {
+    let disk = Disk::new(1 << 16, 512, true);
+    let bench = bench(&disk);
+    bench.inside(|| {
+        let vp = open(FREAD).unwrap();
+        let number = spec::number(vp).unwrap();
+        let (major, minor) = ((number >> 8) as i32 & 0xfff, number as i32 & 0xff);
+        let mut found = Vnode::NULL;
+        // SAFETY: the result is this frame's; references are given up once each.
+        unsafe {
+            assert_eq!((vfinddev(number, VCHR, &raw mut found), vfinddev(number + 1, VBLK, &raw mut found)), (0, 0));
+            assert_eq!((vfinddev(number, VBLK, &raw mut found), found), (1, vp));
+            vnode::vrele(found);
+            vdevgone(major, minor + 1, minor + 3, VBLK);
+            vdevgone(major, minor, minor, VCHR);
+            assert_eq!(vp.phase(), vnode::Phase::Active);
+            vdevgone(major, minor, minor + 1, VBLK);
+            assert_eq!((vp.phase(), vfinddev(number, VBLK, &raw mut found)), (vnode::Phase::Reclaimed, 0));
+            assert!(!spec::is_open(number));
+            vnode::vrele(vp);
+        }
+    });
 }

@@ -23,6 +23,16 @@ const DETACH_QUIET: i32 = 2;
 const UNCONFIGURED: i32 = 1;
 const UNSUPPORTED: i32 = 2;
 
+/// What a bus of I2C devices prints about itself when nobody attaches to it.
+unsafe extern "C" fn iicbus_print(_arguments: *mut u8, parent: *const u8) -> i32 {
+    if !parent.is_null() {
+        // SAFETY: module code passes null or a C string.
+        let parent = unsafe { crate::kern::string::bytes(parent) };
+        announce(format_args!("iic at {}", alloc::string::String::from_utf8_lossy(parent)));
+    }
+    UNCONFIGURED
+}
+
 type Submatch = unsafe extern "C" fn(*mut Device, *mut Entry, *const i32, *mut u8) -> i32;
 type Print = unsafe extern "C" fn(*mut u8, *const u8) -> i32;
 
@@ -309,6 +319,7 @@ unsafe extern "C" fn config_now(device: *mut u8, function: unsafe extern "C" fn(
 unsafe extern "C" fn null_childdetached(_parent: *mut Device, _child: *mut Device) {}
 
 pub(super) const EXPORTS: &[Export] = &[
+    function!("iicbus_print", iicbus_print),
     function!("config_match", config_match),
     function!("config_stdsubmatch", config_stdsubmatch),
     function!("config_search_loc", config_search_loc),

@@ -21,6 +21,8 @@ pub(crate) struct Device {
     /// Driver's name and unit, with NUL.
     pub(super) name: [u8; 32],
     pub(super) parent: *mut Device,
+    /// Counts up from 1 as devices are made.
+    pub(super) serial: usize,
     pub(super) driver: *mut Driver,
     pub(super) attachment: *mut Attachment,
     pub(super) entry: *mut Entry,
@@ -79,6 +81,7 @@ pub(super) unsafe fn make(
             unit,
             name,
             parent,
+            serial: kernel().kern.autoconf.made.get() + 1,
             driver,
             attachment,
             entry,
@@ -88,6 +91,7 @@ pub(super) unsafe fn make(
             properties: describe(parent, driver, unit),
             power_handlers: false,
         });
+        kernel().kern.autoconf.made.set((*device).serial);
         kernel().kern.autoconf.devices.borrow_mut().push(device);
         place(driver, unit, device);
         device

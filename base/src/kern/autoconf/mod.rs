@@ -4,6 +4,7 @@
 
 mod attach;
 mod device;
+mod iterator;
 mod power;
 
 pub(crate) use device::Device;
@@ -13,7 +14,7 @@ use super::string;
 use crate::export::Export;
 use crate::kernel::kernel;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ptr;
 
 /// `struct cfdriver`.
@@ -101,6 +102,8 @@ pub(crate) struct State {
     tables: RefCell<Vec<*mut Entry>>,
     devices: RefCell<Vec<*mut Device>>,
     events: RefCell<Vec<power::Listener>>,
+    /// How many devices there ever were.
+    made: Cell<usize>,
 }
 
 /// Whether two C strings are equal.
@@ -321,6 +324,7 @@ pub(crate) fn exports(out: &mut Vec<Export>) {
     ]);
     out.extend_from_slice(attach::EXPORTS);
     out.extend_from_slice(device::EXPORTS);
+    out.extend_from_slice(iterator::EXPORTS);
     out.extend_from_slice(power::EXPORTS);
 }
 

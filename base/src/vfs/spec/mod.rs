@@ -8,7 +8,7 @@ pub(crate) use operations::{OPERATIONS, fill};
 pub(crate) use strategy::sync_device;
 
 use super::object::{Mount, SpecDevice, SpecNode, Vnode};
-use super::{buffer, text};
+use super::{buffer, text, vnode};
 use crate::abi::constants::{VBLK, VCHR};
 use crate::device::{Device, Label};
 use crate::export::{Export, data, function};
@@ -34,6 +34,8 @@ pub(crate) struct State {
     entries: RefCell<Vec<Entry>>,
     /// What device vnodes of one number share, by that number: not every version keeps it in the structure.
     shared: RefCell<Vec<(u64, SpecDevice)>>,
+    /// The vnodes that stand for devices.
+    vnodes: RefCell<Vec<Vnode>>,
     next: Cell<u64>,
     /// The one device switch; all devices have the same functions.
     switch: Cell<*mut u8>,
@@ -41,7 +43,13 @@ pub(crate) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self { entries: RefCell::default(), shared: RefCell::default(), next: Cell::new(0), switch: Cell::new(ptr::null_mut()) }
+        Self {
+            entries: RefCell::default(),
+            shared: RefCell::default(),
+            vnodes: RefCell::default(),
+            next: Cell::new(0),
+            switch: Cell::new(ptr::null_mut()),
+        }
     }
 }
 
@@ -131,6 +139,13 @@ pub(crate) unsafe extern "C" fn spec_node_init(vp: Vnode, number: u64) {
     node.set_device(device);
     node.set_number(number);
     vp.set_specnode(node);
+    kernel().vfs.devices.vnodes.borrow_mut().push(vp);
+}
+
+/// A vnode of type `kind` that stands for a device, referenced.
+pub(crate) fn find(wanted: u64, kind: i32) -> Option<Vnode> {
+    let vnodes = kernel().vfs.devices.vnodes.borrow();
+    vnodes.iter().copied().find(|vp| number(*vp) == Some(wanted) && vp.kind() == kind && vnode::get(*vp).is_ok())
 }
 
 /// Takes back what [`spec_node_init`] gave a vnode, with its last reference.
@@ -141,6 +156,7 @@ pub(crate) fn forget(vp: Vnode) {
     }
     let device = node.device();
     vp.set_specnode(SpecNode::NULL);
+    kernel().vfs.devices.vnodes.borrow_mut().retain(|other| *other != vp);
     let references = device.references() - 1;
     device.set_references(references);
     if references == 0 {

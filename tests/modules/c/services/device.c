@@ -74,6 +74,14 @@ void pmf_device_deregister(device_t);
 bool pmf_event_register(device_t, int, void (*)(device_t), bool), pmf_event_inject(device_t, int);
 void pmf_event_deregister(device_t, int, void (*)(device_t), bool);
 bool prop_dictionary_get_uint32(void *, const char *, uint32_t *);
+int iicbus_print(void *, const char *);
+struct deviter {
+	device_t last;
+	int flags, depth, deepest;
+	uint64_t generation;
+};
+device_t deviter_first(struct deviter *, int), deviter_next(struct deviter *);
+void deviter_release(struct deviter *);
 int strcmp(const char *, const char *);
 void preempt(void);
 
@@ -166,6 +174,34 @@ about(device_t bus, device_t child)
 	return 0;
 }
 
+#define DEVITER_F_RW 1
+#define DEVITER_F_LEAVES_FIRST 4
+#define DEVITER_F_ROOT_FIRST 8
+
+static int
+iterators(device_t bus, device_t child)
+{
+	static const struct {
+		int flags;
+		bool child_first;
+	} orders[] = { { 0, false }, { DEVITER_F_RW, true }, { DEVITER_F_LEAVES_FIRST, true }, { DEVITER_F_ROOT_FIRST, false },
+		{ DEVITER_F_ROOT_FIRST | DEVITER_F_RW, false } };
+	struct deviter iterator;
+	size_t i;
+
+	for (i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		CHECK(deviter_first(&iterator, orders[i].flags) == (orders[i].child_first ? child : bus));
+		CHECK(deviter_next(&iterator) == (orders[i].child_first ? bus : child));
+		CHECK(deviter_next(&iterator) == NULL);
+		deviter_release(&iterator);
+	}
+	CHECK(deviter_first(&iterator, 0) == bus);
+	deviter_release(&iterator);
+	CHECK(deviter_next(&iterator) == NULL);
+	CHECK(iicbus_print(NULL, NULL) == 1);
+	return 0;
+}
+
 /* Every way to find the child and to give it up. */
 static int
 found(device_t bus)
@@ -181,6 +217,7 @@ found(device_t bus)
 	child = config_found_sm_loc(bus, "svslot", here, &attached, NULL, config_stdsubmatch);
 	CHECK(child != NULL && attached == 2);
 	RUN(about(bus, child));
+	RUN(iterators(bus, child));
 	CHECK(config_detach(child, 0) == 0 && gone == 1);
 	CHECK(config_attach_loc(bus, &table[1], here, &attached, NULL) != NULL && attached == 3);
 	CHECK(config_attach(bus, &table[1], &attached, NULL) != NULL && attached == 4);

@@ -6,7 +6,12 @@ SERVICES(services_system);
 int nullop(void *), enodev(void), enxio(void), enosys(void), eopnotsupp(void);
 void voidop(void);
 int strcmp(const char *, const char *);
-extern char hostname[], domainname[], ostype[];
+extern char hostname[], domainname[], ostype[], osrelease[], version[], copyright[];
+extern struct {
+	uint32_t average[3];
+	long scale;
+} averunnable;
+extern dev_t rootdev;
 extern int hostnamelen, domainnamelen, cold, ncpu, ncpuonline, physmem, maxproc;
 extern struct proc *initproc, proc0;
 extern struct cpu_info *cpu_info_list;
@@ -44,6 +49,8 @@ variables(void)
 	CHECK(nullop(NULL) == 0 && enodev() == ENODEV && enxio() == ENXIO && enosys() == ENOSYS && eopnotsupp() == EOPNOTSUPP);
 	voidop();
 	CHECK(strlen(hostname) == (size_t)hostnamelen && hostnamelen > 0 && strcmp(ostype, "NetBSD") == 0);
+	CHECK(strlen(osrelease) >= 4 && strlen(copyright) > 10 && strlen(version) > 7 + strlen(osrelease));
+	CHECK(averunnable.average[0] == 0 && averunnable.scale == 2048 && rootdev == (dev_t)-1);
 	CHECK(domainnamelen == 0 && domainname[0] == 0 && cold == 0);
 	CHECK(ncpu == 1 && ncpuonline == 1 && physmem > 0 && maxproc > 0);
 	CHECK(initproc == &proc0 && cpu_info_list != NULL && cpu_info_list == x86_curcpu());

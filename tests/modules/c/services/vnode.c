@@ -331,6 +331,7 @@ ANSWER(fake_extattrctl, 112)
 ANSWER(fake_suspendctl, 113)
 
 int VFS_MOUNT(struct mount *, const char *, void *, size_t *), VFS_START(struct mount *, int), VFS_UNMOUNT(struct mount *, int);
+int genfs_statvfs(struct mount *, struct statvfs *), dounmount(struct mount *, int, struct lwp *);
 int VFS_ROOT(struct mount *, struct vnode **), VFS_QUOTACTL(struct mount *, void *), VFS_STATVFS(struct mount *, struct statvfs *);
 int VFS_SYNC(struct mount *, int, kauth_cred_t), VFS_VGET(struct mount *, uint64_t, struct vnode **);
 int VFS_FHTOVP(struct mount *, void *, struct vnode **), VFS_VPTOFH(struct vnode *, void *, size_t *);
@@ -348,7 +349,13 @@ dispatch(struct vnode *vp)
 		.vfs_extattrctl = (void *)fake_extattrctl, .vfs_suspendctl = (void *)fake_suspendctl,
 	};
 	static struct mount mount;
+	static struct statvfs numbers;
 
+	memset(&numbers, 0xff, sizeof(numbers));
+	CHECK(genfs_statvfs(vp->v_mount, &numbers) == 0 && numbers.f_bsize == 512 && numbers.f_blocks == 2 && numbers.f_favail == 0);
+	CHECK(strcmp(numbers.f_fstypename, "tarfs") == 0);
+	/* The caller's vnode is in use. */
+	CHECK(dounmount(vp->v_mount, 0, curlwp) == EBUSY);
 	mount.mnt_op = &operations;
 	CHECK(VFS_MOUNT(&mount, NULL, NULL, NULL) == 101 && VFS_START(&mount, 0) == 102 && VFS_UNMOUNT(&mount, 0) == 103);
 	CHECK(VFS_ROOT(&mount, NULL) == 104 && VFS_QUOTACTL(&mount, NULL) == 105 && VFS_STATVFS(&mount, NULL) == 106);
