@@ -18,6 +18,7 @@ pub(crate) mod errno;
 pub(crate) mod format;
 pub(crate) mod hash;
 pub(crate) mod heap;
+pub(crate) mod humanize;
 pub(crate) mod kauth;
 pub(crate) mod later;
 pub(crate) mod lock;
@@ -108,6 +109,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         division::EXPORTS,
         entropy::EXPORTS,
         hash::EXPORTS,
+        humanize::EXPORTS,
         kauth::EXPORTS,
         lock::EXPORTS,
         memory::EXPORTS,

@@ -47,4 +47,13 @@ pub(super) unsafe extern "C" fn vdevgone(major: i32, first: i32, last: i32, kind
     }
 }
 
-pub(crate) const EXPORTS: &[Export] = &[function!("vfinddev", vfinddev), function!("vdevgone", vdevgone)];
+/// Ends that a vnode stands for a device. Giving the vnode up does so by itself.
+///
+/// # Safety
+/// The vnode is the caller's to give up.
+pub(super) unsafe extern "C" fn spec_node_destroy(vp: Vnode) {
+    spec::forget(vp);
+}
+
+pub(crate) const EXPORTS: &[Export] =
+    &[function!("vfinddev", vfinddev), function!("vdevgone", vdevgone), function!("spec_node_destroy", spec_node_destroy)];

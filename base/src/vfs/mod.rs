@@ -19,6 +19,7 @@ pub(crate) mod operation;
 pub(crate) mod pager;
 pub(crate) mod pages;
 pub(crate) mod queue;
+pub(crate) mod raw;
 pub(crate) mod reclaim;
 pub(crate) mod rootfs;
 pub(crate) mod spec;
@@ -95,6 +96,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         mounting::EXPORTS,
         namecache::EXPORTS,
         pager::EXPORTS,
+        raw::EXPORTS,
         reclaim::EXPORTS,
         transaction::EXPORTS,
         transfer::EXPORTS,

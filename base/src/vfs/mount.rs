@@ -332,6 +332,8 @@ pub(super) unsafe extern "C" fn copy_statvfs_info(stat: Statvfs, mp: Mount) {
 
 /// Empties the tail queue that modules may walk.
 pub(crate) fn fill(kernel: &Kernel) {
+    // SAFETY: the export is a lock's word.
+    unsafe { lock::mutex_init(kernel.data("mountlist_lock"), 0, 0) };
     let head = kernel.data("mountlist");
     // SAFETY: the exports have the sizes of a queue head and an int.
     unsafe {
@@ -363,6 +365,7 @@ const EXPORTS: &[Export] = &[
     function!("set_statvfs_info", set_statvfs_info),
     function!("copy_statvfs_info", copy_statvfs_info),
     data!("doforce", 4, 4),
+    data!("mountlist_lock", size_of::<usize>(), align_of::<usize>()),
     data!("mountlist", size_of::<usize>() * 2, align_of::<usize>()),
 ];
 

@@ -1,6 +1,6 @@
 //! Devices, buffers and names in a kernel without file systems.
 
-use super::devices::{vdevgone, vfinddev};
+use super::devices::{spec_node_destroy, vdevgone, vfinddev};
 use super::object::{Buf, Vnode};
 use super::{buffer, lookup, namecache, rootfs, spec, transfer, vn, vnode, vop};
 use crate::abi::constants::{
@@ -491,6 +491,24 @@ fn vnodes_of_devices_are_found_and_taken_away() {
             vdevgone(major, minor, minor + 1, VBLK);
             assert_eq!((vp.phase(), vfinddev(number, VBLK, &raw mut found)), (vnode::Phase::Reclaimed, 0));
             assert!(!spec::is_open(number));
+            vnode::vrele(vp);
+        }
+    });
+}
+
+#[test]
+fn a_vnode_can_cease_to_be_a_device() {
+    let disk = Disk::new(1 << 16, 512, true);
+    let bench = bench(&disk);
+    bench.inside(|| {
+        let vp = lookup::find(PATH.as_bytes(), true).unwrap();
+        let number = spec::number(vp).unwrap();
+        let mut found = Vnode::NULL;
+        // SAFETY: referenced by the lookup; nobody else uses the device.
+        unsafe {
+            spec_node_destroy(vp);
+            assert_eq!(spec::number(vp), None);
+            assert_eq!(vfinddev(number, VBLK, &raw mut found), 0);
             vnode::vrele(vp);
         }
     });

@@ -7,6 +7,7 @@ typedef struct kmutex kmutex_t;
 typedef struct krwlock krwlock_t;
 typedef struct kcondvar kcondvar_t;
 void mutex_init(kmutex_t *, int, int), mutex_destroy(kmutex_t *), mutex_enter(kmutex_t *), mutex_exit(kmutex_t *);
+extern kmutex_t mountlist_lock;
 void _mutex_init(kmutex_t *, int, int, uintptr_t);
 void mutex_spin_enter(kmutex_t *), mutex_spin_exit(kmutex_t *);
 int mutex_tryenter(kmutex_t *), mutex_owned(kmutex_t *), mutex_ownable(kmutex_t *);
@@ -37,6 +38,9 @@ mutexes(void)
 	kmutex_t lock, *object;
 
 	memset(&lock, 0xff, sizeof(lock));
+	mutex_enter(&mountlist_lock);
+	CHECK(mutex_owned(&mountlist_lock));
+	mutex_exit(&mountlist_lock);
 	mutex_init(&lock, MUTEX_DEFAULT, IPL_NONE);
 	CHECK(!mutex_owned(&lock) && mutex_ownable(&lock));
 	mutex_enter(&lock);

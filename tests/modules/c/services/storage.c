@@ -15,6 +15,10 @@ void brelsel(struct buf *, int);
 size_t buf_memcalc(void);
 void mutex_enter(void *), mutex_exit(void *);
 extern struct kmutex bufcache_lock;
+void minphys(struct buf *);
+int bounds_check_with_mediasize(struct buf *, int, uint64_t), format_bytes(char *, size_t, uint64_t);
+int physio(void (*)(struct buf *), struct buf *, dev_t, int, void (*)(struct buf *), struct uio *);
+int strcmp(const char *, const char *);
 
 static int
 queues(void)
@@ -86,12 +90,86 @@ blocks(struct vnode *device)
 	return 0;
 }
 
+/* A driver of a medium of four sectors that hold their numbers, and takes two at a time. */
+static int started;
+
+static void
+limit(struct buf *bp)
+{
+	minphys(bp);
+	if (bp->b_bcount > 1024)
+		bp->b_bcount = 1024;
+}
+
+static void
+strategy(struct buf *bp)
+{
+	started++;
+	if (bp->b_dev != 7 || (bp->b_flags & B_READ) == 0)
+		bp->b_error = EIO;
+	else if (bounds_check_with_mediasize(bp, 512, 4)) {
+		memset(bp->b_data, (int)bp->b_blkno + 1, (size_t)bp->b_bcount);
+		bp->b_resid = 0;
+	}
+	biodone(bp);
+}
+
+static int
+raw(void)
+{
+	static char data[2560];
+	struct iovec vectors[2] = { { .iov_base = data, .iov_len = 512 }, { .iov_base = data + 512, .iov_len = 2048 } };
+	struct uio uio;
+	struct buf *bp = getiobuf(NULL, true);
+
+	bp->b_bcount = MAXPHYS + 1;
+	minphys(bp);
+	CHECK(bp->b_bcount == MAXPHYS);
+	bp->b_blkno = 3;
+	bp->b_bcount = 1024;
+	CHECK(bounds_check_with_mediasize(bp, 512, 4) == 1 && bp->b_bcount == 512 && bp->b_error == 0);
+	CHECK(bounds_check_with_mediasize(bp, 512, 3) == 0 && bp->b_resid == 512 && bp->b_error == 0);
+	CHECK(bounds_check_with_mediasize(bp, 512, 2) == 0 && bp->b_error == EINVAL);
+	bp->b_error = 0;
+	bp->b_blkno = -1;
+	CHECK(bounds_check_with_mediasize(bp, 512, 4) == 0 && bp->b_error == EINVAL);
+	putiobuf(bp);
+	memset(&uio, 0, sizeof(uio));
+	uio.uio_iov = vectors;
+	uio.uio_iovcnt = 2;
+	uio.uio_resid = sizeof(data);
+	started = 0;
+	CHECK(physio(strategy, NULL, 7, B_READ, limit, &uio) == 0);
+	/* One, two, what is left of the next two, and nothing. */
+	CHECK(started == 3 && uio.uio_resid == 512 && uio.uio_offset == 2048);
+	CHECK(data[0] == 1 && data[512] == 2 && data[1536] == 4 && data[2047] == 4 && data[2048] == 0);
+	CHECK(vectors[0].iov_len == 0 && vectors[1].iov_len == 512);
+	CHECK(physio(strategy, NULL, 8, B_READ, limit, &uio) == EIO && uio.uio_resid == 512);
+	uio.uio_offset = 100;
+	CHECK(physio(strategy, NULL, 7, B_READ, limit, &uio) == EINVAL);
+	return 0;
+}
+
+static int
+sizes(void)
+{
+	char text[9];
+
+	CHECK(format_bytes(text, sizeof(text), 99999) == 7 && strcmp(text, "99999") == 0);
+	CHECK(format_bytes(text, sizeof(text), 64 << 20) == 8 && strcmp(text, "65536 KB") == 0);
+	CHECK(format_bytes(text, 6, 64 << 20) == 5 && strcmp(text, "64 MB") == 0);
+	CHECK(format_bytes(text, 4, 1) == -1);
+	return 0;
+}
+
 static int
 checks(void)
 {
 	struct vnode *device = NULL;
 
 	RUN(queues());
+	RUN(raw());
+	RUN(sizes());
 	CHECK(namei_simple_user("/dev/image", NSM_FOLLOW_NOEMULROOT, &device) == 0 && device->v_type == VBLK);
 	CHECK(vn_lock(device, LK_EXCLUSIVE) == 0 && VOP_OPEN(device, FREAD, (kauth_cred_t)NOCRED) == 0);
 	RUN(blocks(device));
