@@ -50,6 +50,11 @@ unsafe extern "C" fn selinit(_info: *mut u8) {}
 
 unsafe extern "C" fn selnotify(_info: *mut u8, _events: i32, _hint: isize) {}
 
+/// Bits that are set.
+extern "C" fn popcount32(word: u32) -> u32 {
+    word.count_ones()
+}
+
 /// Checksum of Ethernet and zip, continuing from `seed`.
 unsafe extern "C" fn crc32(seed: u32, bytes: *const u8, length: usize) -> u32 {
     if bytes.is_null() {
@@ -118,6 +123,8 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("seldestroy", selinit),
     function!("selnotify", selnotify),
     function!("crc32", crc32),
+    function!("popcount", popcount32),
+    function!("popcount32", popcount32),
     data!("hostname", NAME_SIZE, 8),
     data!("hostnamelen", 4, 4),
     data!("domainname", NAME_SIZE, 8),

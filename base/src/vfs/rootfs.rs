@@ -5,8 +5,8 @@ use super::operation::{Op, own_vector};
 use super::vnode::{self, Phase};
 use super::{genfs, mount, reclaim, spec, text};
 use crate::abi::constants::{
-    _PC_LINK_MAX, _PC_NAME_MAX, _PC_NO_TRUNC, _PC_PATH_MAX, CREATE, DEV_BSIZE, DT_BLK, DT_DIR, ISLASTCN, LOOKUP, MNT_LOCAL,
-    NAME_MAX, PATH_MAX, VBLK, VDIR, VNOVAL, VV_ROOT,
+    _PC_LINK_MAX, _PC_NAME_MAX, _PC_NO_TRUNC, _PC_PATH_MAX, CREATE, DEV_BSHIFT, DEV_BSIZE, DT_BLK, DT_DIR, ISLASTCN, LOOKUP,
+    MNT_LOCAL, NAME_MAX, PAGE_SHIFT, PATH_MAX, VBLK, VDIR, VNOVAL, VV_ROOT,
 };
 use crate::kern::errno::{EBUSY, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOTBLK, ENOTDIR, EROFS};
 use crate::kern::uio::uiomove;
@@ -51,11 +51,14 @@ pub(crate) fn fill(kernel: &Kernel) {
     let mp = mount::allocate(FsOperations::NULL, Vnode::NULL);
     mp.set_flag(MNT_LOCAL);
     let (kind, on, from) = mount::names(mp.statvfs());
-    // SAFETY: the fields have room for the names.
+    // SAFETY: the fields have room for the names and numbers.
     unsafe {
         text::fill(kind, 16, b"rootfs");
         text::fill(on, 16, b"/");
         text::fill(from, 16, b"root_device");
+        // As in other memory file systems. nilfs counts its device's blocks as large as those of the device's file system.
+        kernel.abi.mount.mnt_fs_bshift.write(mp.0, PAGE_SHIFT);
+        kernel.abi.mount.mnt_dev_bshift.write(mp.0, DEV_BSHIFT);
     }
     state.mount.set(mp);
     let shared: &[(Op, *const ())] = &[

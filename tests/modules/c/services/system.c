@@ -38,6 +38,7 @@ void *cprng_strong_create(const char *, int, int), cprng_strong_destroy(void *);
 extern void *kern_cprng;
 int firmware_open(const char *, const char *, void **);
 int iskmemvp(struct vnode *), seltrue(dev_t, int, struct lwp *), seltrue_kqfilter(dev_t, void *);
+unsigned popcount(unsigned), popcount32(uint32_t);
 int filt_seltrue(struct knote *, long);
 void rnd_attach_source(struct krndsource *, const char *, uint32_t, uint32_t), rnd_detach_source(struct krndsource *);
 void _rnd_add_uint32(struct krndsource *, uint32_t);
@@ -56,6 +57,7 @@ variables(void)
 	CHECK(initproc == &proc0 && cpu_info_list != NULL && cpu_info_list == x86_curcpu());
 	CHECK(cpu_number() == 0 && !cpu_intr_p() && __stack_chk_guard != 0);
 	CHECK(firmware_open("driver", "image", NULL) == ENOENT && !iskmemvp(NULL));
+	CHECK(popcount(0x80000001u) == 2 && popcount32(0xffffffffu) == 32);
 	CHECK(seltrue(0, POLLIN, NULL) == POLLIN && seltrue_kqfilter(0, NULL) == EINVAL);
 	return 0;
 }
