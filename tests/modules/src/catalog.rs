@@ -102,6 +102,7 @@ pub const RECIPES: &[Recipe] = &[
     plain("chain_6", &["NAME=\"chain_6\"", "REQUIRED=\"chain_5\""]),
     plain("chain_7", &["NAME=\"chain_7\"", "REQUIRED=\"chain_6\""]),
     recipe("init_loads", &[source!("small/init_loads.c")]),
+    recipe("caller", &[source!("small/caller.c")]),
     recipe("cookies", &[source!("small/cookies.c")]),
     recipe("fini_panics", &[source!("small/fini_panics.c")]),
     recipe("missing", &[source!("small/missing.c")]),
@@ -175,6 +176,7 @@ const fn names() -> [&'static str; RECIPES.len()] {
 /// * `cycle_a` and `cycle_b`, `selfish`, `needs_absent`, `needs_two` (`hello` and one that is absent), `chain_1` to `chain_7`;
 /// * `init_fails` and `fini_fails` (with 5), `needs_init_fails`, `busy` and `idle` (asked whether they may go), `by_hand` (whose
 ///   property list says `noautoload`) and `needs_by_hand`, `init_loads` (autoloads `hello`), `fini_panics`;
+/// * `caller`, whose `caller_call` calls the function it is given and whose `caller_recurse` uses up the stack;
 /// * `cookies`, which reads the directory `/mnt/many` in small pieces and again from every cookie;
 /// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
 ///   `no_record`, `two_records`;
