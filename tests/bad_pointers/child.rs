@@ -1,7 +1,5 @@
 //! One process per call.
 
-use crate::kernel::Server;
-use rumpload::Error;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -9,8 +7,11 @@ use std::os::fd::{AsRawFd, FromRawFd};
 /// Seconds of processor time that a call may take.
 const PATIENCE: u64 = 5;
 
-/// Runs `work` in a child and returns what it says. The word `crash` comes first if it was killed or said nothing; then follows
-/// what came on standard error.
+/// What comes between standard error and what a child says.
+const SAID: char = '\0';
+
+/// Runs `work` in a child and returns what it says. If it does not come to that, what came on standard error, after
+/// `killed by SIGNAL: ` if it was.
 pub fn run(work: impl FnOnce() -> String) -> String {
     let mut ends = [0; 2];
     // SAFETY: the array has room for two descriptors.
@@ -28,7 +29,7 @@ pub fn run(work: impl FnOnce() -> String) -> String {
             libc::dup2(writer.as_raw_fd(), 2);
         }
         let text = work();
-        let _ = writer.write_all(text.as_bytes());
+        let _ = write!(writer, "{SAID}{text}");
         // SAFETY: always sound; nothing of the parent's is to be cleaned up here.
         unsafe { libc::_exit(0) };
     }
@@ -39,25 +40,11 @@ pub fn run(work: impl FnOnce() -> String) -> String {
     // SAFETY: the child is ours and not yet waited for.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    match libc::WIFSIGNALED(status) {
-        true => format!("crash by signal {}: {text}", libc::WTERMSIG(status)),
-        false => text,
+    if let Some((_, said)) = text.split_once(SAID) {
+        return said.into();
     }
-}
-
-/// Lets module code call the export `name` with `argument` for each argument.
-pub fn call(server: &Server, name: &str, argument: usize) -> String {
-    let instance = server.kernel.instance();
-    let address = |name: &str| instance.symbol(name).map_or(0, |address| address.get() as usize);
-    let (caller, target) = (address("caller_call"), address(name));
-    assert!(caller != 0 && target != 0, "{name} is offered");
-    type Caller = unsafe extern "C" fn(usize, usize) -> i32;
-    // SAFETY: the module's function has this type.
-    let caller: Caller = unsafe { core::mem::transmute(caller) };
-    // SAFETY: it is not, but for the catching of faults, which is what this is about.
-    match instance.enter(|| unsafe { caller(target, argument) }) {
-        Ok(_) => "ok".into(),
-        Err(Error::Ended { reason }) => format!("ended: {reason}"),
-        Err(other) => format!("crash: {other}"),
+    match libc::WIFSIGNALED(status) {
+        true => format!("killed by {}: {text}", libc::WTERMSIG(status)),
+        false => text,
     }
 }

@@ -1,45 +1,48 @@
-//! Module code passes pointers that are none to every function the base kernel exports: the instance ends, with a reason that
-//! names the function and its caller, or the call comes back. The process goes on either way.
+//! Module code passes pointers that are none to the functions that the base kernel exports: the instance ends, with a reason
+//! that names the function and its caller, or the call comes back. The process goes on either way; what a device of the
+//! embedding program does wrong still ends the process.
 //!
 //! Each call is made in a process of its own, forked from one that has the module loaded. Nothing is timed: what runs for ever
-//! is found out by processor time. `RUMPLOAD_ONLY=PREFIX` picks exports.
+//! is found out by processor time. `RUMPLOAD_ONLY=PREFIX` picks functions, and prints what became of each call.
 
 #[cfg(target_arch = "x86_64")]
 mod child;
+#[cfg(target_arch = "x86_64")]
+mod device;
 #[cfg(target_arch = "x86_64")]
 #[path = "../support/kernel.rs"]
 mod kernel;
 #[cfg(target_arch = "x86_64")]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(target_arch = "x86_64")]
+mod sweep;
 
 #[cfg(not(target_arch = "x86_64"))]
 fn main() {}
 
 #[cfg(target_arch = "x86_64")]
 fn main() -> std::process::ExitCode {
-    use rumpload_base::{SymbolKind, symbols};
+    // As the standard harness: names that do not fit, and lists, are not for us.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let names = arguments.iter().filter(|argument| !argument.starts_with('-'));
-    if arguments.iter().any(|argument| argument == "--list") || names.clone().any(|name| !"bad_pointers".contains(name.as_str())) {
+    let other = names.clone().any(|name| !"bad_pointers".contains(name.as_str()));
+    if other || arguments.iter().any(|argument| argument == "--list") {
         return std::process::ExitCode::SUCCESS;
     }
-    let only = std::env::var("RUMPLOAD_ONLY").unwrap_or_default();
-    let server = kernel::Server::new();
-    server.kernel.instance().load(&rumpload::Load { name: "caller", ..rumpload::Load::default() }).expect("it loads");
-    let _guard = rumpload_hosted::catch_faults(server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
-    let mut healthy = true;
-    for symbol in symbols(server.kernel.abi()) {
-        if symbol.kind != SymbolKind::Function || !symbol.name.starts_with(&only) {
-            continue;
-        }
-        for argument in [0, 8, 0x7fff_ffff_f000 - 3, usize::MAX - 2, 0x1234_5678_9abc_def0] {
-            let end = child::run(|| child::call(&server, symbol.name, argument));
-            if std::env::var_os("VERBOSE").is_some() || !end.starts_with("ok") {
-                println!("{} {argument:#x}: {}", symbol.name, end.replace('\n', " | "));
-            }
-            healthy &= !end.starts_with("crash");
-        }
+    let subject = sweep::Subject::new();
+    let only = std::env::var("RUMPLOAD_ONLY").ok();
+    let mut wrong = subject.by_address(only.as_deref());
+    wrong.extend(subject.by_name(only.as_deref()));
+    if only.is_none() {
+        wrong.extend(subject.recursion());
+        wrong.extend(subject.goes_on());
+        wrong.extend(device::faults());
+        wrong.extend(device::panics());
     }
-    if healthy { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+    for wrong in &wrong {
+        println!("{}", wrong.replace('\n', " | "));
+    }
+    println!("{} wrong", wrong.len());
+    if wrong.is_empty() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }

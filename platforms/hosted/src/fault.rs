@@ -1,23 +1,39 @@
-//! Faults in module code end the module's instance, not the process.
+//! Faults in module code, and in code of the server that module code called, end the module's instance, not the process. So do
+//! panics of the latter, see [`panics`](crate::panics).
 //!
 //! The handler only looks and redirects: whose code faulted, and onto which stack the thread goes on. What needs memory or
 //! locks (names, the message) happens after the signal has returned, at the top of the instance's stack, which is abandoned.
-//! A thread that runs module code is not inside the allocator and holds none of the instance's locks, so that is safe. Code of
-//! the server that module code called, with an address that is none say, is taken for the module's: nearly always that code
-//! is copying or walking what the module passed. Faults of anybody else's code are passed on.
+//! A thread that runs module code is not inside the allocator and holds none of the instance's locks, so that is safe.
+//!
+//! Code of the server that module code called, with an address that is none say, is taken for the module's: nearly always that
+//! code is copying or walking what the module passed. It is not inside the allocator then, which is never called with what a
+//! module passed, unless module code spoiled the allocator's own memory: then leaving may wait for the allocator for ever.
+//! What the frames that are abandoned owned is lost until the process ends.
+//!
+//! Faults of anybody else's code are passed on. That is code outside an instance, code on an instance's stack that no module
+//! code called, and the host's resources, embedding programs' devices and consoles among them, which the base kernel marks
+//! ([`Hooks::in_host`](rumpload::Hooks::in_host)): they may hold locks, and are not for a module to answer for. A buffer from
+//! a module that a device of the host faults on therefore counts as the host's.
 
 use crate::error::host_error;
 use crate::memory::is_module_memory;
+use crate::panics;
 use rumpload::address::RunAddr;
 use rumpload::resource::HostError;
 use rumpload::{Instance, StackPoint, context};
 use rustix::io::Errno;
 use std::fmt::{self, Write};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-/// The signals that say that an instruction could not be executed.
-const SIGNALS: [(libc::c_int, &str); 4] =
-    [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGBUS, "SIGBUS"), (libc::SIGFPE, "SIGFPE"), (libc::SIGILL, "SIGILL")];
+/// The signals that say that an instruction could not be executed, and the one that a panic ends in.
+const SIGNALS: [(libc::c_int, &str); 5] = [
+    (libc::SIGSEGV, "SIGSEGV"),
+    (libc::SIGBUS, "SIGBUS"),
+    (libc::SIGFPE, "SIGFPE"),
+    (libc::SIGILL, "SIGILL"),
+    (libc::SIGABRT, "SIGABRT"),
+];
 
 /// Calls that a reason names.
 const CALLS: usize = 16;
@@ -66,11 +82,16 @@ impl Drop for FaultGuard {
 /// From now on a fault (`SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL`) of module code inside the instance of `holder` ends that
 /// instance with a reason that names module, symbol and offset, and the entry returns [`Ended`](rumpload::Error::Ended).
 ///
-/// The same goes for a fault of code that module code called, on the instance's stack; the reason names the call.
+/// The same goes for a fault of code of the server that module code called, on the instance's stack, because it passed an
+/// address that is none, say: the reason names the function and the call. And for a panic there, which cannot unwind through
+/// module code, instead of the abort (`SIGABRT`) of the process that it ends in; the checks of debug builds are such panics.
 ///
 /// This is best effort: module code shares the process and may have damaged it before it faulted, and code of the server may
-/// have held something of its own. Other faults go to the handler that was there before. The calling thread and every other
-/// that enters the instance need an alternate signal stack, which threads of the standard library have.
+/// have held something of its own, which is lost; after a panic [`panicking`](std::thread::panicking) stays true on the thread.
+/// What the host's resources do wrong (devices, consoles, ...), and other code, goes to the handler that was there before. Code
+/// that is run with [`enter`](Instance::enter), by no module, should do nothing of the kind: what the stack was used for before
+/// may make it look as if a module had called it. The calling thread and every other that enters the instance need an alternate
+/// signal stack, which threads of the standard library have. The first call sets a panic hook, which calls the one before.
 ///
 /// # Errors
 /// [`Unsupported`](rumpload::resource::HostErrorKind::Unsupported) where no module code runs, or what `sigaction(2)` gives.
@@ -90,6 +111,7 @@ fn install() -> Result<(), HostError> {
     if OLD_ACTIONS.get().is_some() {
         return Ok(());
     }
+    panics::record();
     // SAFETY: all zero bits are a valid `sigaction`: default handler, empty mask.
     let mut old: [libc::sigaction; SIGNALS.len()] = unsafe { core::mem::zeroed() };
     for ((signal, _), old) in SIGNALS.iter().zip(&mut old) {
@@ -122,7 +144,12 @@ extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, machine: 
     let (address, machine) = unsafe { ((*info).si_addr() as usize, &mut *machine.cast::<libc::ucontext_t>()) };
     let point = Point { at: registers::instruction(machine), stack: registers::stack(machine), frame: registers::frame(machine) };
     let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("signal", |(_, name)| *name);
-    if let Some((stack_end, fault)) = of_module_code(name, address, &point) {
+    let what = match signal {
+        libc::SIGABRT if !panics::arrived() => return pass_on(signal, info, machine),
+        libc::SIGABRT => What::Panic,
+        _ => What::Fault { name, address },
+    };
+    if let Some((stack_end, fault)) = of_module_code(what, &point) {
         // SAFETY: the top of the instance's stack is mapped read-write, belongs to this thread while it is inside, and nothing
         // on it is used again: the only way on is `end`.
         unsafe {
@@ -157,7 +184,7 @@ fn watched_from_handler() -> Option<MutexGuard<'static, Vec<Arc<dyn Watched>>>> 
 }
 
 /// What happened, if module code did it, and the end of its instance's stack.
-fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(usize, Fault)> {
+fn of_module_code(what: What, point: &Point) -> Option<(usize, Fault)> {
     let list = watched_from_handler()?;
     let instance = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?;
     let (start, len) = instance.stack();
@@ -167,9 +194,11 @@ fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(
     let (code, count) = if is_module_memory(point.at) {
         let from = StackPoint { stack: point.stack, frame: Some(point.frame) };
         (point.at, instance.backtrace(from, &mut calls))
+    } else if (instance.config().hooks.in_host)(instance.context()) {
+        return None;
     } else {
         // The first call is the one that led out of module code, or to nowhere.
-        let jumped = (address == point.at).then(|| jump(point, start, end)).flatten();
+        let jumped = what.is_at(point.at).then(|| jump(point, start, end)).flatten();
         let from = match jumped {
             Some(_) => StackPoint { stack: point.stack + size_of::<usize>(), frame: Some(point.frame) },
             None => StackPoint { stack: point.stack, frame: None },
@@ -185,8 +214,9 @@ fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(
             None => return None,
         }
     };
+    let overflow = what.is_within(start..start + instance.host().memory.page_size());
     let instance = core::ptr::from_ref(instance);
-    Some((end, Fault { instance, name, address, code, at: point.at, jumped: address == point.at, calls, count }))
+    Some((end, Fault { instance, what, code, at: point.at, overflow, calls, count }))
 }
 
 /// For a jump to nowhere, where it returns to, if that is module code: the address lies on top of the stack.
@@ -205,17 +235,35 @@ fn runs(instance: &Instance) -> bool {
     instance.is_inside() && context() == instance.context()
 }
 
+/// What went wrong.
+#[derive(Clone, Copy)]
+enum What {
+    /// A signal because of the address that could not be used.
+    Fault { name: &'static str, address: usize },
+    /// A panic of code of the server.
+    Panic,
+}
+
+impl What {
+    fn is_within(self, range: Range<usize>) -> bool {
+        matches!(self, Self::Fault { address, .. } if range.contains(&address))
+    }
+
+    /// Whether the instruction at `at` itself was what could not be used.
+    fn is_at(self, at: usize) -> bool {
+        matches!(self, Self::Fault { address, .. } if address == at)
+    }
+}
+
 struct Fault {
     instance: *const Instance,
-    name: &'static str,
-    /// The address that could not be used.
-    address: usize,
+    what: What,
     /// The module's instruction, or where its call returns to.
     code: usize,
     /// The instruction.
     at: usize,
-    /// Whether the instruction itself was what could not be used.
-    jumped: bool,
+    /// Whether the address lies in the guard page of the stack.
+    overflow: bool,
     /// Calls of module code that led there, the latest first.
     calls: [RunAddr; CALLS],
     count: usize,
@@ -237,11 +285,21 @@ extern "C" fn give_up(fault: *const Fault) -> ! {
 
 impl Fault {
     fn describe(&self, instance: &Instance, out: &mut Text) -> fmt::Result {
-        write!(out, "{} at address {:#x}", self.name, self.address)?;
-        if self.jumped {
+        match self.what {
+            What::Fault { name, address } => {
+                let what = if self.overflow { "stack overflow: " } else { "" };
+                write!(out, "{what}{name} at address {address:#x}")?;
+            }
+            What::Panic => panics::describe(out)?,
+        }
+        if self.what.is_at(self.at) {
             write!(out, ", jumped to {:#x}", self.at)?;
         } else if self.at != self.code {
-            write!(out, " in code of the server, called by module code")?;
+            let function = called(self.code).and_then(|target| {
+                let hooks = &instance.config().hooks;
+                (hooks.function_at)(instance.context(), RunAddr::new(target as u64))
+            });
+            write!(out, " in {}, called by module code", function.unwrap_or("code of the server"))?;
         }
         match instance.symbolize(RunAddr::new(self.code as u64)) {
             Some((module, symbol, offset)) => write!(out, " in module {module}, {symbol}+{offset:#x}")?,
@@ -255,6 +313,23 @@ impl Fault {
         }
         Ok(())
     }
+}
+
+/// The function that the call in front of `back` names, unless it was called through a pointer.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn called(back: usize) -> Option<usize> {
+    const CALL: u8 = 0xe8;
+    let start = back.checked_sub(5).filter(|&start| is_module_memory(start))?;
+    // SAFETY: a call of module code ends at `back`. If its instruction is a shorter one, other code of the module lies in front of
+    // it, on the same page or one that was just found to be of module memory.
+    let [opcode, distance @ ..] = unsafe { (start as *const [u8; 5]).read_unaligned() };
+    (opcode == CALL).then(|| back.wrapping_add_signed(i32::from_le_bytes(distance) as isize))
+}
+
+/// Faults are caught on no other machine.
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+fn called(_back: usize) -> Option<usize> {
+    None
 }
 
 /// Text on the stack: what is abandoned must not own memory.

@@ -18,6 +18,7 @@ mod error;
 mod fault;
 mod memory;
 #[cfg(target_arch = "x86_64")]
+mod panics;
 mod per_cpu;
 mod store;
 mod ticker;

@@ -1,4 +1,4 @@
-/* Calls whatever it is told to, and recurses for ever. */
+/* Calls whatever it is told to, by address or by number, and recurses for ever. */
 #include "kernel.h"
 
 MODULE(MODULE_CLASS_MISC, caller, NULL);
@@ -10,6 +10,25 @@ int
 caller_call(int (*function)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t), uintptr_t argument)
 {
 	return function(argument, argument, argument, argument, argument, argument) + caller_zero;
+}
+
+/* Calls that name the function. Its third argument, a length often, is not zero. The label keeps the compiler from knowing better what strlen takes. */
+#define NAMED(name) \
+	int caller_##name(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t) __asm__(#name);
+#include "caller.h"
+#undef NAMED
+
+int
+caller_named(int number, uintptr_t argument)
+{
+	int here = 0;
+
+#define NAMED(name)                                                                                        \
+	if (number == here++)                                                                              \
+		return caller_##name(argument, argument, argument | 1, argument, argument, argument) + caller_zero;
+#include "caller.h"
+#undef NAMED
+	return -1;
 }
 
 /* Uses up the stack, unless `depth` is 0. */
