@@ -26,6 +26,22 @@ impl Subject {
         Self { server, _faults: faults }
     }
 
+    /// As [`enter`](Self::enter), in a process of its own. An instance that has ended says so from then on, and can be dropped.
+    fn child(&self, function: &str, first: usize, second: usize) -> String {
+        run(|| {
+            let end = self.enter(function, first, second);
+            if end.starts_with("ended: ") {
+                assert!(self.server.kernel.usage().is_err(), "{end}");
+                assert!(self.server.kernel.instance().stat().is_err(), "{end}");
+                let memory = self.server.memory.clone();
+                // SAFETY: the child has this copy to itself and uses the original no more.
+                drop(unsafe { core::ptr::read(self) });
+                assert_eq!(memory.in_use(), 0, "{end}");
+            }
+            end
+        })
+    }
+
     /// Calls the module's `function` with two arguments inside; says what became of it.
     fn enter(&self, function: &str, first: usize, second: usize) -> String {
         type Function = unsafe extern "C" fn(usize, usize) -> i32;
@@ -48,7 +64,7 @@ impl Subject {
         for symbol in functions.filter(|symbol| only.is_none_or(|only| symbol.name.starts_with(only))) {
             let target = self.server.kernel.instance().symbol(symbol.name).expect("offered").get() as usize;
             for address in ADDRESSES {
-                let end = run(|| self.enter("caller_call", target, address));
+                let end = self.child("caller_call", target, address);
                 let told = end.starts_with("ended: ") && end.contains("caller_call+0x");
                 note(only, &mut wrong, told || end == "came back", format!("{} of {address:#x}: {end}", symbol.name));
             }
@@ -62,7 +78,7 @@ impl Subject {
         let mut wrong = Vec::new();
         for (number, name) in names.enumerate().filter(|(_, name)| only.is_none_or(|only| name.starts_with(only))) {
             for address in ADDRESSES {
-                let end = run(|| self.enter("caller_named", number, address));
+                let end = self.child("caller_named", number, address);
                 let told = end.starts_with("ended: ") && end.contains("caller_named+0x") && end.contains(name);
                 note(only, &mut wrong, told, format!("{name}({address:#x}): {end}"));
             }
@@ -71,7 +87,7 @@ impl Subject {
     }
 
     pub fn recursion(&self) -> Option<String> {
-        let end = run(|| self.enter("caller_recurse", 1, 0));
+        let end = self.child("caller_recurse", 1, 0);
         let told = end.starts_with("ended: stack overflow: SIGSEGV") && end.contains("caller_recurse+0x");
         (!told).then_some(end)
     }

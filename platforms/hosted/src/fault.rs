@@ -20,7 +20,7 @@ use crate::memory::is_module_memory;
 use crate::panics;
 use rumpload::address::RunAddr;
 use rumpload::resource::HostError;
-use rumpload::{Instance, StackPoint, context};
+use rumpload::{Instance, KernelVersion, StackPoint, context};
 use rustix::io::Errno;
 use std::fmt::{self, Write};
 use std::ops::Range;
@@ -34,6 +34,9 @@ const SIGNALS: [(libc::c_int, &str); 5] = [
     (libc::SIGILL, "SIGILL"),
     (libc::SIGABRT, "SIGABRT"),
 ];
+
+/// The version of kernels of another flavour, which keep the list of their modules to themselves.
+const NOT_NETBSD: KernelVersion = KernelVersion(0);
 
 /// Calls that a reason names.
 const CALLS: usize = 16;
@@ -211,12 +214,24 @@ fn of_module_code(what: What, point: &Point) -> Option<(usize, Fault)> {
                 calls.copy_within(1..count, 0);
                 (code, count - 1)
             }
+            None if inside && instance.config().version == NOT_NETBSD => (unlisted(point.stack, start..end)?, 0),
             None => return None,
         }
     };
     let overflow = what.is_within(start..start + instance.host().memory.page_size());
     let instance = core::ptr::from_ref(instance);
     Some((end, Fault { instance, what, code, at: point.at, overflow, calls, count }))
+}
+
+/// The first address from `from` on that a call of module code returns to, for kernels whose modules the instance has no list of:
+/// what the call names is module memory too, another function or a stub.
+fn unlisted(from: usize, stack: Range<usize>) -> Option<usize> {
+    const SEARCHED: usize = 4096;
+    let last = stack.end - size_of::<usize>();
+    let slots = (from.next_multiple_of(align_of::<usize>())..=last).step_by(size_of::<usize>()).take(SEARCHED);
+    // SAFETY: aligned, and between the stack pointer and the end of the stack, which the thread runs on.
+    let words = slots.map(|slot| unsafe { (slot as *const usize).read() });
+    words.filter(|word| is_module_memory(*word) && !stack.contains(word)).find(|&word| called(word).is_some_and(is_module_memory))
 }
 
 /// For a jump to nowhere, where it returns to, if that is module code: the address lies on top of the stack.
@@ -303,7 +318,8 @@ impl Fault {
         }
         match instance.symbolize(RunAddr::new(self.code as u64)) {
             Some((module, symbol, offset)) => write!(out, " in module {module}, {symbol}+{offset:#x}")?,
-            None => out.write_str(" in module code")?,
+            None if self.at == self.code => out.write_str(" in module code")?,
+            None => write!(out, " at {:#x}", self.code)?,
         }
         write!(out, " (instruction {:#x})", self.at)?;
         if self.count > 0 {
@@ -320,8 +336,8 @@ impl Fault {
 fn called(back: usize) -> Option<usize> {
     const CALL: u8 = 0xe8;
     let start = back.checked_sub(5).filter(|&start| is_module_memory(start))?;
-    // SAFETY: a call of module code ends at `back`. If its instruction is a shorter one, other code of the module lies in front of
-    // it, on the same page or one that was just found to be of module memory.
+    // SAFETY: both ends are in module memory, which stays mapped, and a page that holds code, or lies in front of one in a module,
+    // can be read. What is no address of code may lead to a page that cannot; then the process ends, as it would without us.
     let [opcode, distance @ ..] = unsafe { (start as *const [u8; 5]).read_unaligned() };
     (opcode == CALL).then(|| back.wrapping_add_signed(i32::from_le_bytes(distance) as isize))
 }
