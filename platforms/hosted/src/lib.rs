@@ -18,7 +18,6 @@ mod error;
 mod fault;
 mod memory;
 #[cfg(target_arch = "x86_64")]
-mod panics;
 mod per_cpu;
 mod store;
 mod ticker;

@@ -1,5 +1,5 @@
 //! Faults in module code, and in code of the server that module code called, end the module's instance, not the process. So do
-//! panics of the latter, see [`panics`](crate::panics).
+//! panics of the latter, see [`panics`].
 //!
 //! The handler only looks and redirects: whose code faulted, and onto which stack the thread goes on. What needs memory or
 //! locks (names, the message) happens after the signal has returned, at the top of the instance's stack, which is abandoned.
@@ -15,16 +15,20 @@
 //! ([`Hooks::in_host`](rumpload::Hooks::in_host)): they may hold locks, and are not for a module to answer for. A buffer from
 //! a module that a device of the host faults on therefore counts as the host's.
 
+mod panics;
+mod registers;
+mod text;
+
 use crate::error::host_error;
 use crate::memory::is_module_memory;
-use crate::panics;
 use rumpload::address::RunAddr;
 use rumpload::resource::HostError;
 use rumpload::{Instance, KernelVersion, StackPoint, context};
 use rustix::io::Errno;
-use std::fmt::{self, Write};
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use text::Text;
 
 /// The signals that say that an instruction could not be executed, and the one that a panic ends in.
 const SIGNALS: [(libc::c_int, &str); 5] = [
@@ -94,7 +98,8 @@ impl Drop for FaultGuard {
 /// What the host's resources do wrong (devices, consoles, ...), and other code, goes to the handler that was there before. Code
 /// that is run with [`enter`](Instance::enter), by no module, should do nothing of the kind: what the stack was used for before
 /// may make it look as if a module had called it. The calling thread and every other that enters the instance need an alternate
-/// signal stack, which threads of the standard library have. The first call sets a panic hook, which calls the one before.
+/// signal stack, which threads of the standard library have. The first call sets a panic hook, which
+/// prints panics inside an instance in a line and leaves all others to the one before.
 ///
 /// # Errors
 /// [`Unsupported`](rumpload::resource::HostErrorKind::Unsupported) where no module code runs, or what `sigaction(2)` gives.
@@ -348,34 +353,6 @@ fn called(_back: usize) -> Option<usize> {
     None
 }
 
-/// Text on the stack: what is abandoned must not own memory.
-struct Text {
-    bytes: [u8; 1024],
-    len: usize,
-}
-
-impl Text {
-    const fn new() -> Self {
-        Self { bytes: [0; 1024], len: 0 }
-    }
-
-    fn as_str(&self) -> &str {
-        let bytes = &self.bytes[..self.len];
-        // A character may have been cut.
-        core::str::from_utf8(bytes).unwrap_or_else(|error| core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""))
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.len..];
-        let len = text.len().min(room.len());
-        room[..len].copy_from_slice(&text.as_bytes()[..len]);
-        self.len += len;
-        Ok(())
-    }
-}
-
 /// Does what would have been done without the handler.
 fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, machine: &mut libc::ucontext_t) {
     let index = SIGNALS.iter().position(|(number, _)| *number == signal);
@@ -399,81 +376,4 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, machine: &mut libc::
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod registers {
-    pub const KNOWN: bool = true;
-    /// Direction flag; compiled code expects it clear.
-    const DIRECTION: i64 = 0x400;
-
-    pub fn instruction(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
-    }
-
-    pub fn stack(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_RSP as usize] as usize
-    }
-
-    pub fn frame(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_RBP as usize] as usize
-    }
-
-    /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
-    pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
-        let gregs = &mut machine.uc_mcontext.gregs;
-        gregs[libc::REG_RIP as usize] = function as i64;
-        gregs[libc::REG_RDI as usize] = argument as i64;
-        gregs[libc::REG_RSP as usize] = (argument - 8) as i64;
-        gregs[libc::REG_EFL as usize] &= !DIRECTION;
-    }
-}
-
-#[cfg(target_arch = "x86")]
-mod registers {
-    pub const KNOWN: bool = true;
-    /// Direction flag; compiled code expects it clear.
-    const DIRECTION: i32 = 0x400;
-
-    pub fn instruction(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_EIP as usize] as usize
-    }
-
-    pub fn stack(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_ESP as usize] as usize
-    }
-
-    pub fn frame(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_EBP as usize] as usize
-    }
-
-    /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
-    pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
-        let frame = argument - 20;
-        // SAFETY: the caller's stack goes on below `argument`; the one argument lies above the return address.
-        unsafe { ((frame + 4) as *mut usize).write(argument) };
-        let gregs = &mut machine.uc_mcontext.gregs;
-        gregs[libc::REG_EIP as usize] = function as i32;
-        gregs[libc::REG_ESP as usize] = frame as i32;
-        gregs[libc::REG_EFL as usize] &= !DIRECTION;
-    }
-}
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-mod registers {
-    pub const KNOWN: bool = false;
-
-    pub fn instruction(_machine: &libc::ucontext_t) -> usize {
-        0
-    }
-
-    pub fn stack(_machine: &libc::ucontext_t) -> usize {
-        0
-    }
-
-    pub fn frame(_machine: &libc::ucontext_t) -> usize {
-        0
-    }
-
-    pub fn redirect(_machine: &mut libc::ucontext_t, _function: usize, _argument: usize) {}
 }

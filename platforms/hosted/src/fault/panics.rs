@@ -6,63 +6,46 @@
 //!
 //! An abort that no panic led to, as that of an allocator which found its memory spoiled while it holds its lock, stays one.
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
+use super::text::Text;
+use rumpload::context;
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::panic::PanicHookInfo;
-
-/// Bytes of a message that are kept.
-const LEN: usize = 256;
 
 /// What the hook is told when a panic arrives at a function that lets none through.
 const STOPPED: &str = "panic in a function that cannot unwind";
 
-struct Message {
-    bytes: [u8; LEN],
-    len: usize,
-}
-
 thread_local! {
     static RECORDED: Cell<bool> = const { Cell::new(false) };
-    static MESSAGE: RefCell<Message> = const { RefCell::new(Message { bytes: [0; LEN], len: 0 }) };
+    static MESSAGE: Cell<Text> = const { Cell::new(Text::new()) };
 }
 
-/// From now on panics leave their message behind.
+/// From now on panics inside an instance leave their message behind, and are printed in a line. The hook that was there before is
+/// for the others: it may want a backtrace, and code of modules, and entries written by hand, say nothing of their frames.
 pub fn record() {
     let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        remember(info);
-        before(info);
-    }));
+    std::panic::set_hook(Box::new(move |info| if context() == 0 { before(info) } else { remember(info) }));
 }
 
 fn remember(info: &PanicHookInfo<'_>) {
-    use fmt::Write;
     let what = info.payload_as_str().unwrap_or("a panic without a message");
+    // What follows is advice.
+    let what = what.lines().next().unwrap_or_default();
     // The panic that arrived tells more than its arrival.
     if what == STOPPED && RECORDED.get() {
         return;
     }
-    let _ = MESSAGE.try_with(|message| {
-        if let Ok(mut message) = message.try_borrow_mut() {
-            message.len = 0;
-            // What is too long is cut.
-            let _ = match info.location() {
-                Some(place) => write!(message, "{what}, {}:{}", place.file(), place.line()),
-                None => message.write_str(what),
-            };
-        }
-    });
+    let mut message = Text::new();
+    // What is too long is cut.
+    let _ = match info.location() {
+        Some(place) => write!(message, "{what}, {}:{}", place.file(), place.line()),
+        None => message.write_str(what),
+    };
+    // If standard error cannot be written, the reason still tells.
+    let _ = writeln!(std::io::stderr(), "panic inside an instance: {}", message.as_str());
+    MESSAGE.set(message);
     RECORDED.set(true);
-}
-
-impl fmt::Write for Message {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.len..];
-        let len = text.floor_char_boundary(room.len());
-        room[..len].copy_from_slice(&text.as_bytes()[..len]);
-        self.len += len;
-        Ok(())
-    }
 }
 
 /// Whether the calling thread is panicking, as far as this module knows. For a signal handler.
@@ -76,5 +59,5 @@ pub fn arrived() -> bool {
 /// What `out` gives.
 pub fn describe(out: &mut dyn fmt::Write) -> fmt::Result {
     RECORDED.set(false);
-    MESSAGE.with_borrow(|message| write!(out, "panic ({})", str::from_utf8(&message.bytes[..message.len]).unwrap_or_default()))
+    write!(out, "panic ({})", MESSAGE.get().as_str())
 }
