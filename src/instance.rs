@@ -31,11 +31,22 @@ pub struct Hooks {
     /// Runs after the code of a module came, before any of it runs, and after it went: for supervisors, which want to know what
     /// lies where if a module takes its server down. May call [`Instance::visit_code`].
     pub code_changed: fn(instance: &Instance),
+    /// Whether the kernel is in the middle of a call out to the host, for fault handlers: what goes wrong there is the host's.
+    pub in_host: fn(context: usize) -> bool,
+    /// The name of the kernel's function that modules call at `address`, for messages.
+    pub function_at: fn(context: usize, address: RunAddr) -> Option<&'static str>,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { properties: |_, _| 0, release_properties: |_, _| {}, refresh: |_| {}, code_changed: |_| {} }
+        Self {
+            properties: |_, _| 0,
+            release_properties: |_, _| {},
+            refresh: |_| {},
+            code_changed: |_| {},
+            in_host: |_| false,
+            function_at: |_, _| None,
+        }
     }
 }
 

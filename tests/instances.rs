@@ -108,7 +108,7 @@ fn faults_end_their_instance_only() {
 #[test]
 fn what_ended_an_instance_is_told_by_module_and_symbol() {
     for (name, what) in
-        [("crash_panic", "number 7 (called from"), ("crash_pass", "SIGSEGV at address 0x10 in code of the server")]
+        [("crash_panic", "number 7 (called from"), ("crash_pass", "SIGSEGV at address 0x10 in strlen, called by module code")]
     {
         let server = with_prefix("rumpns_");
         let _guard = catch_faults(server.kernel.clone(), |kernel| kernel.instance()).expect("caught");

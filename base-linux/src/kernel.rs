@@ -4,6 +4,8 @@ use crate::{Error, crypto, export, kern, nls};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+use rumpload::address::RunAddr;
 use rumpload::load::Linker;
 use rumpload::registry::KernelVersion;
 use rumpload::rename::Namespace;
@@ -44,6 +46,8 @@ pub struct Kernel {
     pub(crate) abi: &'static Abi,
     vermagic: String,
     per_cpu: Arc<dyn PerCpuBase>,
+    /// Whether the thread inside is in the host's console.
+    in_console: AtomicBool,
     pub(crate) tree: Mutex<Tree>,
     pub(crate) linker: Mutex<Linker>,
     pub(crate) crypto: Mutex<crypto::State>,
@@ -76,7 +80,7 @@ impl Kernel {
             stack_size: boot.stack_size,
             keep_dependencies: false,
             policy: boot.policy,
-            hooks: Hooks { refresh, ..Hooks::default() },
+            hooks: Hooks { refresh, in_host, function_at, ..Hooks::default() },
         };
         let kernel = Arc::new(Self {
             registry: Mutex::default(),
@@ -84,6 +88,7 @@ impl Kernel {
             abi,
             vermagic,
             per_cpu: boot.per_cpu,
+            in_console: AtomicBool::new(false),
             tree: Mutex::new(tree),
             linker: Mutex::default(),
             crypto: Mutex::default(),
@@ -128,6 +133,13 @@ impl Kernel {
         kern::tick(self);
     }
 
+    /// Prints `text`. The mark stays if the console panics: whoever looks for it looks when the panic has arrived at module code.
+    pub(crate) fn print(&self, text: &str) {
+        self.in_console.store(true, Ordering::Relaxed);
+        self.instance.host().console.write(text);
+        self.in_console.store(false, Ordering::Relaxed);
+    }
+
     /// Address of the data export `name`; 0 if the table has none, which is a bug of the base's lists.
     pub(crate) fn data(&self, name: &str) -> usize {
         let address = self.instance.symbol(name).and_then(|address| usize::try_from(address.get()).ok());
@@ -164,6 +176,19 @@ fn refresh(context: usize) {
     // SAFETY: the context is the address that `boot` handed over; the caller of `enter` holds the kernel.
     let kernel = unsafe { &*core::ptr::with_exposed_provenance::<Kernel>(context) };
     kern::tick(kernel);
+}
+
+/// Whether the thread inside is in code of the host that a module could not make fail.
+fn in_host(context: usize) -> bool {
+    // SAFETY: as for `refresh`; whoever is inside holds the kernel.
+    unsafe { &*core::ptr::with_exposed_provenance::<Kernel>(context) }.in_console.load(Ordering::Relaxed)
+}
+
+/// The function that modules call at `address`.
+fn function_at(context: usize, address: RunAddr) -> Option<&'static str> {
+    // SAFETY: as for `in_host`.
+    let kernel = unsafe { &*core::ptr::with_exposed_provenance::<Kernel>(context) };
+    export::all(kernel.abi).iter().map(|export| export.name).find(|name| kernel.instance.symbol(name) == Some(address))
 }
 
 /// Out of memory, as a host says it.

@@ -41,7 +41,8 @@ impl Kernel {
     /// sectors are no power of two from 512 to 65536.
     pub fn add_device(&self, path: &str, device: Device) -> Result<(), FileError> {
         self.inside("add device", path.as_bytes(), || {
-            let number = spec::add(device)?;
+            let block = self.outside.block(device.block);
+            let number = spec::add(Device { block, ..device })?;
             rootfs::make_device(path.as_bytes(), number).inspect_err(|_| spec::remove(number))
         })
     }

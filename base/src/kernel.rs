@@ -2,7 +2,7 @@ use crate::abi::Abi;
 use crate::kern::heap::HeapSource;
 #[cfg(feature = "test-support")]
 use crate::sabotage;
-use crate::{export, kern, trace, vfs};
+use crate::{export, kern, offered, outside, trace, vfs};
 use alloc::sync::Arc;
 use rumpload::properties::Properties;
 use rumpload::resource::Host;
@@ -57,6 +57,7 @@ pub struct Kernel {
     // Dropped last: it owns all memory that module code holds.
     pub(crate) kern: kern::State,
     pub(crate) trace: trace::State,
+    pub(crate) outside: outside::Calls,
     #[cfg(feature = "test-support")]
     pub(crate) sabotaged: Option<&'static str>,
 }
@@ -80,6 +81,10 @@ impl Kernel {
         config.hooks.refresh = refresh;
         config.hooks.properties = properties;
         config.hooks.release_properties = release_properties;
+        config.hooks.in_host = outside::in_host;
+        config.hooks.function_at = offered::function_at;
+        let outside = outside::Calls::default();
+        let host = outside.host(host);
         let exports = export::all(abi);
         #[cfg(feature = "test-support")]
         let exports = sabotage::functions(exports, sabotaged);
@@ -90,10 +95,12 @@ impl Kernel {
             vfs: vfs::State::new(abi),
             kern: kern::State::new(heap, memory),
             trace: trace::State::new(trace),
+            outside,
             #[cfg(feature = "test-support")]
             sabotaged,
         });
         kernel.instance.set_context(Arc::as_ptr(&kernel) as usize);
+        kernel.outside.set_context(kernel.instance.context());
         kernel.instance.export(&kernel.trace.route(exports))?;
         kernel.instance.enter(|| {
             kern::fill(&kernel);

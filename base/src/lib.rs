@@ -26,6 +26,7 @@ mod kern;
 mod kernel;
 mod mount_request;
 mod offered;
+mod outside;
 #[cfg(feature = "test-support")]
 mod sabotage;
 mod stat;

@@ -2,8 +2,10 @@
 
 use crate::abi::Abi;
 use crate::export::{self, ExportValue};
+use crate::kernel::Kernel;
 use crate::trap::TRAPS;
 use alloc::vec::Vec;
+use rumpload::address::RunAddr;
 
 /// What kind of symbol is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +39,13 @@ pub fn symbols(abi: &'static Abi) -> Vec<Symbol> {
         export::all(abi).iter().map(|export| Symbol { name: export.name, kind: kind(export.name, export.value) }).collect();
     symbols.sort();
     symbols
+}
+
+/// The function that modules call at `address`: a hook of the core, for messages.
+pub(crate) fn function_at(context: usize, address: RunAddr) -> Option<&'static str> {
+    // SAFETY: the context is the address that `boot` handed over; whoever is inside holds the kernel.
+    let kernel = unsafe { &*(context as *const Kernel) };
+    export::all(kernel.abi).iter().map(|export| export.name).find(|name| kernel.instance().symbol(name) == Some(address))
 }
 
 #[cfg(test)]

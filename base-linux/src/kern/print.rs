@@ -252,7 +252,7 @@ pub(crate) unsafe fn format(line: &mut Line, format: *const u8, arguments: &mut 
 fn write(line: &Line) {
     let text = line.as_str();
     let text = text.strip_prefix('\u{1}').map_or(text, |rest| rest.get(1..).unwrap_or(""));
-    kernel().instance().host().console.write(text);
+    kernel().print(text);
 }
 
 unsafe extern "C" fn printk(gathered: &Gathered) -> i32 {

@@ -119,6 +119,12 @@ int crash(void)
 }
 EXPORT(crash);
 
+int crash_in_the_kernel(void)
+{
+	return snprintf((char *)8, 64, "%d", 7) + 1;
+}
+EXPORT(crash_in_the_kernel);
+
 int through_a_pointer(int (*function)(int), int value)
 {
 	return function(value) + 1;

@@ -95,3 +95,14 @@ fn a_fault_ends_its_instance() {
     assert_eq!(base(), before);
     drop(guard);
 }
+
+#[test]
+fn a_fault_of_the_base_is_that_of_the_module_that_called_it() {
+    let bench = probe();
+    bench.kernel.load("probe").unwrap();
+    let guard = catch_faults(bench.kernel.clone(), |kernel| kernel.instance()).unwrap();
+    let answer = bench.call("crash_in_the_kernel", &[]);
+    let told = "SIGSEGV at address 0x8 in snprintf, called by module code at 0x";
+    assert!(matches!(&answer, Err(Error::Ended { reason }) if reason.starts_with(told)), "{answer:?}");
+    drop(guard);
+}

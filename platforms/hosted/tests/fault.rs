@@ -73,7 +73,7 @@ fn a_call_to_nowhere() {
 fn a_stack_that_overflows() {
     // call itself
     let reason = reason(&[0xe8, 0xfb, 0xff, 0xff, 0xff]);
-    assert!(reason.starts_with("SIGSEGV"), "{reason}");
+    assert!(reason.starts_with("stack overflow: SIGSEGV"), "{reason}");
 }
 
 #[test]

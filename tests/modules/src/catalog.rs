@@ -20,16 +20,19 @@ macro_rules! source {
 }
 
 /// Headers that every source may include, by the name it includes them by.
-pub const HEADERS: [(&str, &str); 8] = [
+pub const HEADERS: [(&str, &str); 9] = [
     ("kernel.h", include_str!("../c/kernel.h")),
     ("changes.h", include_str!("../c/services/changes.h")),
     ("writing.h", include_str!("../c/writing.h")),
+    ("caller.h", CALLED),
     ("services.h", include_str!("../c/services/services.h")),
     ("format.h", include_str!("../c/slotfs/format.h")),
     ("slotfs.h", include_str!("../c/slotfs/slotfs.h")),
     ("tarindex.h", include_str!("../c/tarindex/tarindex.h")),
     ("tarfs.h", include_str!("../c/tarfs/tarfs.h")),
 ];
+/// The functions that `caller_named` calls, by number: a line `NAMED(name)` for each.
+pub const CALLED: &str = include_str!("../c/small/caller.h");
 pub const LINKER_SCRIPT: &str = include_str!("../c/module.ld");
 
 const fn recipe(name: &'static str, sources: &'static [(&'static str, &'static str)]) -> Recipe {
@@ -102,6 +105,7 @@ pub const RECIPES: &[Recipe] = &[
     plain("chain_6", &["NAME=\"chain_6\"", "REQUIRED=\"chain_5\""]),
     plain("chain_7", &["NAME=\"chain_7\"", "REQUIRED=\"chain_6\""]),
     recipe("init_loads", &[source!("small/init_loads.c")]),
+    recipe("caller", &[source!("small/caller.c")]),
     recipe("cookies", &[source!("small/cookies.c")]),
     recipe("fini_panics", &[source!("small/fini_panics.c")]),
     recipe("missing", &[source!("small/missing.c")]),
@@ -175,6 +179,8 @@ const fn names() -> [&'static str; RECIPES.len()] {
 /// * `cycle_a` and `cycle_b`, `selfish`, `needs_absent`, `needs_two` (`hello` and one that is absent), `chain_1` to `chain_7`;
 /// * `init_fails` and `fini_fails` (with 5), `needs_init_fails`, `busy` and `idle` (asked whether they may go), `by_hand` (whose
 ///   property list says `noautoload`) and `needs_by_hand`, `init_loads` (autoloads `hello`), `fini_panics`;
+/// * `caller`, whose `caller_call` calls the function it is given, `caller_named` one of [`CALLED`] by number, and `caller_recurse`
+///   uses up the stack;
 /// * `cookies`, which reads the directory `/mnt/many` in small pieces and again from every cookie;
 /// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
 ///   `no_record`, `two_records`;

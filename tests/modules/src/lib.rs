@@ -14,7 +14,7 @@ mod header;
 pub mod image;
 pub mod slotfs;
 
-pub use catalog::NAMES;
+pub use catalog::{CALLED, NAMES};
 pub use compile::{Built, build, build_some, module};
 pub use error::Error;
 

@@ -1,23 +1,46 @@
-//! Faults in module code end the module's instance, not the process.
+//! Faults in module code, and in code of the server that module code called, end the module's instance, not the process. So do
+//! panics of the latter, see [`panics`].
 //!
 //! The handler only looks and redirects: whose code faulted, and onto which stack the thread goes on. What needs memory or
 //! locks (names, the message) happens after the signal has returned, at the top of the instance's stack, which is abandoned.
-//! A thread that runs module code is not inside the allocator and holds none of the instance's locks, so that is safe. Code of
-//! the server that module code called, with an address that is none say, is taken for the module's: nearly always that code
-//! is copying or walking what the module passed. Faults of anybody else's code are passed on.
+//! A thread that runs module code is not inside the allocator and holds none of the instance's locks, so that is safe.
+//!
+//! Code of the server that module code called, with an address that is none say, is taken for the module's: nearly always that
+//! code is copying or walking what the module passed. It is not inside the allocator then, which is never called with what a
+//! module passed, unless module code spoiled the allocator's own memory: then leaving may wait for the allocator for ever.
+//! What the frames that are abandoned owned is lost until the process ends.
+//!
+//! Faults of anybody else's code are passed on. That is code outside an instance, code on an instance's stack that no module
+//! code called, and the host's resources, embedding programs' devices and consoles among them, which the base kernel marks
+//! ([`Hooks::in_host`](rumpload::Hooks::in_host)): they may hold locks, and are not for a module to answer for. A buffer from
+//! a module that a device of the host faults on therefore counts as the host's.
+
+mod panics;
+mod registers;
+mod text;
 
 use crate::error::host_error;
 use crate::memory::is_module_memory;
 use rumpload::address::RunAddr;
 use rumpload::resource::HostError;
-use rumpload::{Instance, StackPoint, context};
+use rumpload::{Instance, KernelVersion, StackPoint, context};
 use rustix::io::Errno;
-use std::fmt::{self, Write};
+use std::fmt::{self, Write as _};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use text::Text;
 
-/// The signals that say that an instruction could not be executed.
-const SIGNALS: [(libc::c_int, &str); 4] =
-    [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGBUS, "SIGBUS"), (libc::SIGFPE, "SIGFPE"), (libc::SIGILL, "SIGILL")];
+/// The signals that say that an instruction could not be executed, and the one that a panic ends in.
+const SIGNALS: [(libc::c_int, &str); 5] = [
+    (libc::SIGSEGV, "SIGSEGV"),
+    (libc::SIGBUS, "SIGBUS"),
+    (libc::SIGFPE, "SIGFPE"),
+    (libc::SIGILL, "SIGILL"),
+    (libc::SIGABRT, "SIGABRT"),
+];
+
+/// The version of kernels of another flavour, which keep the list of their modules to themselves.
+const NOT_NETBSD: KernelVersion = KernelVersion(0);
 
 /// Calls that a reason names.
 const CALLS: usize = 16;
@@ -66,11 +89,17 @@ impl Drop for FaultGuard {
 /// From now on a fault (`SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL`) of module code inside the instance of `holder` ends that
 /// instance with a reason that names module, symbol and offset, and the entry returns [`Ended`](rumpload::Error::Ended).
 ///
-/// The same goes for a fault of code that module code called, on the instance's stack; the reason names the call.
+/// The same goes for a fault of code of the server that module code called, on the instance's stack, because it passed an
+/// address that is none, say: the reason names the function and the call. And for a panic there, which cannot unwind through
+/// module code, instead of the abort (`SIGABRT`) of the process that it ends in; the checks of debug builds are such panics.
 ///
 /// This is best effort: module code shares the process and may have damaged it before it faulted, and code of the server may
-/// have held something of its own. Other faults go to the handler that was there before. The calling thread and every other
-/// that enters the instance need an alternate signal stack, which threads of the standard library have.
+/// have held something of its own, which is lost; after a panic [`panicking`](std::thread::panicking) stays true on the thread.
+/// What the host's resources do wrong (devices, consoles, ...), and other code, goes to the handler that was there before. Code
+/// that is run with [`enter`](Instance::enter), by no module, should do nothing of the kind: what the stack was used for before
+/// may make it look as if a module had called it. The calling thread and every other that enters the instance need an alternate
+/// signal stack, which threads of the standard library have. The first call sets a panic hook, which
+/// prints panics inside an instance in a line and leaves all others to the one before.
 ///
 /// # Errors
 /// [`Unsupported`](rumpload::resource::HostErrorKind::Unsupported) where no module code runs, or what `sigaction(2)` gives.
@@ -90,6 +119,7 @@ fn install() -> Result<(), HostError> {
     if OLD_ACTIONS.get().is_some() {
         return Ok(());
     }
+    panics::record();
     // SAFETY: all zero bits are a valid `sigaction`: default handler, empty mask.
     let mut old: [libc::sigaction; SIGNALS.len()] = unsafe { core::mem::zeroed() };
     for ((signal, _), old) in SIGNALS.iter().zip(&mut old) {
@@ -122,7 +152,12 @@ extern "C" fn handler(signal: libc::c_int, info: *mut libc::siginfo_t, machine: 
     let (address, machine) = unsafe { ((*info).si_addr() as usize, &mut *machine.cast::<libc::ucontext_t>()) };
     let point = Point { at: registers::instruction(machine), stack: registers::stack(machine), frame: registers::frame(machine) };
     let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("signal", |(_, name)| *name);
-    if let Some((stack_end, fault)) = of_module_code(name, address, &point) {
+    let what = match signal {
+        libc::SIGABRT if !panics::arrived() => return pass_on(signal, info, machine),
+        libc::SIGABRT => What::Panic,
+        _ => What::Fault { name, address },
+    };
+    if let Some((stack_end, fault)) = of_module_code(what, &point) {
         // SAFETY: the top of the instance's stack is mapped read-write, belongs to this thread while it is inside, and nothing
         // on it is used again: the only way on is `end`.
         unsafe {
@@ -157,7 +192,7 @@ fn watched_from_handler() -> Option<MutexGuard<'static, Vec<Arc<dyn Watched>>>> 
 }
 
 /// What happened, if module code did it, and the end of its instance's stack.
-fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(usize, Fault)> {
+fn of_module_code(what: What, point: &Point) -> Option<(usize, Fault)> {
     let list = watched_from_handler()?;
     let instance = list.iter().map(|watched| watched.instance()).find(|instance| runs(instance))?;
     let (start, len) = instance.stack();
@@ -167,9 +202,11 @@ fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(
     let (code, count) = if is_module_memory(point.at) {
         let from = StackPoint { stack: point.stack, frame: Some(point.frame) };
         (point.at, instance.backtrace(from, &mut calls))
+    } else if (instance.config().hooks.in_host)(instance.context()) {
+        return None;
     } else {
         // The first call is the one that led out of module code, or to nowhere.
-        let jumped = (address == point.at).then(|| jump(point, start, end)).flatten();
+        let jumped = what.is_at(point.at).then(|| jump(point, start, end)).flatten();
         let from = match jumped {
             Some(_) => StackPoint { stack: point.stack + size_of::<usize>(), frame: Some(point.frame) },
             None => StackPoint { stack: point.stack, frame: None },
@@ -182,11 +219,24 @@ fn of_module_code(name: &'static str, address: usize, point: &Point) -> Option<(
                 calls.copy_within(1..count, 0);
                 (code, count - 1)
             }
+            None if inside && instance.config().version == NOT_NETBSD => (unlisted(point.stack, start..end)?, 0),
             None => return None,
         }
     };
+    let overflow = what.is_within(start..start + instance.host().memory.page_size());
     let instance = core::ptr::from_ref(instance);
-    Some((end, Fault { instance, name, address, code, at: point.at, jumped: address == point.at, calls, count }))
+    Some((end, Fault { instance, what, code, at: point.at, overflow, calls, count }))
+}
+
+/// The first address from `from` on that a call of module code returns to, for kernels whose modules the instance has no list of:
+/// what the call names is module memory too, another function or a stub.
+fn unlisted(from: usize, stack: Range<usize>) -> Option<usize> {
+    const SEARCHED: usize = 4096;
+    let last = stack.end - size_of::<usize>();
+    let slots = (from.next_multiple_of(align_of::<usize>())..=last).step_by(size_of::<usize>()).take(SEARCHED);
+    // SAFETY: aligned, and between the stack pointer and the end of the stack, which the thread runs on.
+    let words = slots.map(|slot| unsafe { (slot as *const usize).read() });
+    words.filter(|word| is_module_memory(*word) && !stack.contains(word)).find(|&word| called(word).is_some_and(is_module_memory))
 }
 
 /// For a jump to nowhere, where it returns to, if that is module code: the address lies on top of the stack.
@@ -205,17 +255,35 @@ fn runs(instance: &Instance) -> bool {
     instance.is_inside() && context() == instance.context()
 }
 
+/// What went wrong.
+#[derive(Clone, Copy)]
+enum What {
+    /// A signal because of the address that could not be used.
+    Fault { name: &'static str, address: usize },
+    /// A panic of code of the server.
+    Panic,
+}
+
+impl What {
+    fn is_within(self, range: Range<usize>) -> bool {
+        matches!(self, Self::Fault { address, .. } if range.contains(&address))
+    }
+
+    /// Whether the instruction at `at` itself was what could not be used.
+    fn is_at(self, at: usize) -> bool {
+        matches!(self, Self::Fault { address, .. } if address == at)
+    }
+}
+
 struct Fault {
     instance: *const Instance,
-    name: &'static str,
-    /// The address that could not be used.
-    address: usize,
+    what: What,
     /// The module's instruction, or where its call returns to.
     code: usize,
     /// The instruction.
     at: usize,
-    /// Whether the instruction itself was what could not be used.
-    jumped: bool,
+    /// Whether the address lies in the guard page of the stack.
+    overflow: bool,
     /// Calls of module code that led there, the latest first.
     calls: [RunAddr; CALLS],
     count: usize,
@@ -237,15 +305,26 @@ extern "C" fn give_up(fault: *const Fault) -> ! {
 
 impl Fault {
     fn describe(&self, instance: &Instance, out: &mut Text) -> fmt::Result {
-        write!(out, "{} at address {:#x}", self.name, self.address)?;
-        if self.jumped {
+        match self.what {
+            What::Fault { name, address } => {
+                let what = if self.overflow { "stack overflow: " } else { "" };
+                write!(out, "{what}{name} at address {address:#x}")?;
+            }
+            What::Panic => panics::describe(out)?,
+        }
+        if self.what.is_at(self.at) {
             write!(out, ", jumped to {:#x}", self.at)?;
         } else if self.at != self.code {
-            write!(out, " in code of the server, called by module code")?;
+            let function = called(self.code).and_then(|target| {
+                let hooks = &instance.config().hooks;
+                (hooks.function_at)(instance.context(), RunAddr::new(target as u64))
+            });
+            write!(out, " in {}, called by module code", function.unwrap_or("code of the server"))?;
         }
         match instance.symbolize(RunAddr::new(self.code as u64)) {
             Some((module, symbol, offset)) => write!(out, " in module {module}, {symbol}+{offset:#x}")?,
-            None => out.write_str(" in module code")?,
+            None if self.at == self.code => out.write_str(" in module code")?,
+            None => write!(out, " at {:#x}", self.code)?,
         }
         write!(out, " (instruction {:#x})", self.at)?;
         if self.count > 0 {
@@ -257,32 +336,21 @@ impl Fault {
     }
 }
 
-/// Text on the stack: what is abandoned must not own memory.
-struct Text {
-    bytes: [u8; 1024],
-    len: usize,
+/// The function that the call in front of `back` names, unless it was called through a pointer.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn called(back: usize) -> Option<usize> {
+    const CALL: u8 = 0xe8;
+    let start = back.checked_sub(5).filter(|&start| is_module_memory(start))?;
+    // SAFETY: both ends are in module memory, which stays mapped, and a page that holds code, or lies in front of one in a module,
+    // can be read. What is no address of code may lead to a page that cannot; then the process ends, as it would without us.
+    let [opcode, distance @ ..] = unsafe { (start as *const [u8; 5]).read_unaligned() };
+    (opcode == CALL).then(|| back.wrapping_add_signed(i32::from_le_bytes(distance) as isize))
 }
 
-impl Text {
-    const fn new() -> Self {
-        Self { bytes: [0; 1024], len: 0 }
-    }
-
-    fn as_str(&self) -> &str {
-        let bytes = &self.bytes[..self.len];
-        // A character may have been cut.
-        core::str::from_utf8(bytes).unwrap_or_else(|error| core::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""))
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.len..];
-        let len = text.len().min(room.len());
-        room[..len].copy_from_slice(&text.as_bytes()[..len]);
-        self.len += len;
-        Ok(())
-    }
+/// Faults are caught on no other machine.
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+fn called(_back: usize) -> Option<usize> {
+    None
 }
 
 /// Does what would have been done without the handler.
@@ -308,81 +376,4 @@ fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, machine: &mut libc::
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod registers {
-    pub const KNOWN: bool = true;
-    /// Direction flag; compiled code expects it clear.
-    const DIRECTION: i64 = 0x400;
-
-    pub fn instruction(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
-    }
-
-    pub fn stack(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_RSP as usize] as usize
-    }
-
-    pub fn frame(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_RBP as usize] as usize
-    }
-
-    /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
-    pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
-        let gregs = &mut machine.uc_mcontext.gregs;
-        gregs[libc::REG_RIP as usize] = function as i64;
-        gregs[libc::REG_RDI as usize] = argument as i64;
-        gregs[libc::REG_RSP as usize] = (argument - 8) as i64;
-        gregs[libc::REG_EFL as usize] &= !DIRECTION;
-    }
-}
-
-#[cfg(target_arch = "x86")]
-mod registers {
-    pub const KNOWN: bool = true;
-    /// Direction flag; compiled code expects it clear.
-    const DIRECTION: i32 = 0x400;
-
-    pub fn instruction(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_EIP as usize] as usize
-    }
-
-    pub fn stack(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_ESP as usize] as usize
-    }
-
-    pub fn frame(machine: &libc::ucontext_t) -> usize {
-        machine.uc_mcontext.gregs[libc::REG_EBP as usize] as usize
-    }
-
-    /// Makes the thread go on as if `function(argument)` had just been called, on the stack below `argument`, a multiple of 16.
-    pub fn redirect(machine: &mut libc::ucontext_t, function: usize, argument: usize) {
-        let frame = argument - 20;
-        // SAFETY: the caller's stack goes on below `argument`; the one argument lies above the return address.
-        unsafe { ((frame + 4) as *mut usize).write(argument) };
-        let gregs = &mut machine.uc_mcontext.gregs;
-        gregs[libc::REG_EIP as usize] = function as i32;
-        gregs[libc::REG_ESP as usize] = frame as i32;
-        gregs[libc::REG_EFL as usize] &= !DIRECTION;
-    }
-}
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-mod registers {
-    pub const KNOWN: bool = false;
-
-    pub fn instruction(_machine: &libc::ucontext_t) -> usize {
-        0
-    }
-
-    pub fn stack(_machine: &libc::ucontext_t) -> usize {
-        0
-    }
-
-    pub fn frame(_machine: &libc::ucontext_t) -> usize {
-        0
-    }
-
-    pub fn redirect(_machine: &mut libc::ucontext_t, _function: usize, _argument: usize) {}
 }
