@@ -97,15 +97,27 @@ struct Names {
     /// How many were read, of all layers.
     read: usize,
     entries: Vec<DirectoryEntry>,
-    /// Names that an upper layer says are not there, whatever lower ones have.
-    whiteouts: Vec<Vec<u8>>,
+    /// Where in `entries` this layer begins.
+    layer: usize,
+    /// Names of the layer that are whiteouts, if a layer lies below. Without one the kind is taken for what it is: there are
+    /// file systems that fill it in wrongly.
+    whiteouts: BTreeSet<usize>,
     /// Names of the layers above: those of the one that is read do not count again.
     above: BTreeSet<Vec<u8>>,
 }
 
 impl Names {
+    /// What was read since the last call belongs to a layer with another one below it.
     fn next_layer(&mut self) {
-        self.above.extend(self.entries.iter().map(|entry| entry.name.clone()).chain(self.whiteouts.drain(..)));
+        let whiteouts = core::mem::take(&mut self.whiteouts);
+        let layer = self.entries.split_off(self.layer);
+        for (index, entry) in layer.into_iter().enumerate() {
+            self.above.insert(entry.name.clone());
+            if !whiteouts.contains(&index) {
+                self.entries.push(entry);
+            }
+        }
+        self.layer = self.entries.len();
     }
 
     fn add(&mut self, name: &[u8], fileid: u64, kind: i32) {
@@ -113,10 +125,10 @@ impl Names {
         if self.above.contains(name) {
             return;
         }
-        match kind {
-            DT_WHT => self.whiteouts.push(name.to_vec()),
-            _ => self.entries.push(DirectoryEntry { name: name.to_vec(), fileid, kind: kind_of(kind) }),
+        if kind == DT_WHT {
+            self.whiteouts.insert(self.entries.len() - self.layer);
         }
+        self.entries.push(DirectoryEntry { name: name.to_vec(), fileid, kind: kind_of(kind) });
     }
 }
 
@@ -199,5 +211,12 @@ mod tests {
         let found: Vec<_> = names.entries.iter().map(|entry| (entry.name.as_slice(), entry.fileid)).collect();
         assert_eq!(found, [(&b"a"[..], 1), (b"b", 2), (b"b", 2)]);
         assert_eq!(names.read, 6);
+    }
+
+    #[test]
+    fn a_whiteout_above_nothing_is_a_name() {
+        let mut names = Names::default();
+        names.add(b"odd", 1, DT_WHT);
+        assert_eq!(names.entries.len(), 1);
     }
 }
