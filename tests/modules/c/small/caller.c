@@ -5,16 +5,24 @@ MODULE(MODULE_CLASS_MISC, caller, NULL);
 
 volatile int caller_zero;
 
-/* Six arguments of the size of a pointer, the same number for all. The result is not looked at. */
+#define FOUR_TYPES uintptr_t, uintptr_t, uintptr_t, uintptr_t
+/* More arguments than any function takes, so that none is what happens to lie on the stack. */
+#define TYPES (FOUR_TYPES, FOUR_TYPES)
+#define REST argument, argument, argument, argument, argument
+
+/* The same number for all arguments. The result is not looked at. */
 int
-caller_call(int (*function)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t), uintptr_t argument)
+caller_call(int (*function)TYPES, uintptr_t argument)
 {
-	return function(argument, argument, argument, argument, argument, argument) + caller_zero;
+	return function(argument, argument, argument, REST) + caller_zero;
 }
 
-/* Calls that name the function. Its third argument, a length often, is not zero. The label keeps the compiler from knowing better what strlen takes. */
+/*
+ * Calls that name the function. Its third argument, a length often, is not zero. The label keeps the compiler from knowing better
+ * what strlen takes.
+ */
 #define NAMED(name) \
-	int caller_##name(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t) __asm__(#name);
+	int caller_##name TYPES __asm__(#name);
 #include "caller.h"
 #undef NAMED
 
@@ -25,7 +33,7 @@ caller_named(int number, uintptr_t argument)
 
 #define NAMED(name)                                                                                        \
 	if (number == here++)                                                                              \
-		return caller_##name(argument, argument, argument | 1, argument, argument, argument) + caller_zero;
+		return caller_##name(argument, argument, argument | 1, REST) + caller_zero;
 #include "caller.h"
 #undef NAMED
 	return -1;
