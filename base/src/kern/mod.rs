@@ -41,6 +41,7 @@ pub(crate) mod secmodel;
 pub(crate) mod sleep;
 pub(crate) mod string;
 pub(crate) mod sysctl;
+pub(crate) mod thread;
 pub(crate) mod time;
 pub(crate) mod uio;
 pub(crate) mod vmem;
@@ -65,6 +66,7 @@ pub(crate) struct State {
     pub(crate) later: later::State,
     pub(crate) secmodel: secmodel::State,
     pub(crate) sleep: sleep::State,
+    pub(crate) thread: thread::State,
     pub(crate) dirhash: dirhash::State,
     pub(crate) entropy: entropy::State,
     pub(crate) vmem: vmem::State,
@@ -85,6 +87,7 @@ impl State {
             later: later::State::default(),
             secmodel: secmodel::State::default(),
             sleep: sleep::State::default(),
+            thread: thread::State::default(),
             dirhash: dirhash::State::default(),
             entropy: entropy::State::default(),
             vmem: vmem::State::default(),
@@ -130,6 +133,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         sleep::EXPORTS,
         string::EXPORTS,
         sysctl::EXPORTS,
+        thread::EXPORTS,
         time::EXPORTS,
         uio::EXPORTS,
         vmem::EXPORTS,
