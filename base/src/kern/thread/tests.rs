@@ -169,6 +169,7 @@ fn a_mutex_of_a_sleeper_is_waited_for_and_a_deadlock_is_named() {
             lock::mutex_exit(mutex);
         }
         assert_eq!(bench.clock.passed(), Duration::from_millis(30));
+        pause(2);
     });
     assert_eq!(shared.steps, "hxe");
     // SAFETY: an initialised mutex.
