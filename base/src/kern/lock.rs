@@ -76,7 +76,7 @@ impl Rwlock {
     const FREE: Self = Self(RWLOCK);
 
     fn written_by(me: Id) -> Self {
-        Self(RWLOCK | me.number() * READER | WRITTEN)
+        Self(RWLOCK | (me.number() * READER) | WRITTEN)
     }
 
     fn checked(self) -> Result<Self, &'static str> {

@@ -20,6 +20,7 @@ pub(crate) mod hash;
 pub(crate) mod heap;
 pub(crate) mod humanize;
 pub(crate) mod kauth;
+pub(crate) mod kthread;
 pub(crate) mod later;
 pub(crate) mod lock;
 pub(crate) mod memory;
@@ -114,6 +115,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         hash::EXPORTS,
         humanize::EXPORTS,
         kauth::EXPORTS,
+        kthread::EXPORTS,
         lock::EXPORTS,
         memory::EXPORTS,
         misc::EXPORTS,
@@ -133,7 +135,6 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         sleep::EXPORTS,
         string::EXPORTS,
         sysctl::EXPORTS,
-        thread::EXPORTS,
         time::EXPORTS,
         uio::EXPORTS,
         vmem::EXPORTS,

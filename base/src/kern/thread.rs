@@ -9,14 +9,11 @@
 
 use super::errno::{EAGAIN, ENOMEM, EPERM};
 use super::panic::{panic_format, panic_message};
-use super::printf::{Line, console_line, format_into};
-use super::{cred, memory, process, sleep, time};
-use crate::abi::constants::{KTHREAD_IDLE, KTHREAD_INTR, KTHREAD_MPSAFE, KTHREAD_MUSTJOIN, LW_SYSTEM, PRI_KTHREAD, PRI_NONE};
-use crate::arch::{VaList, first_frame, switch_stack, variadic};
-use crate::export::{Export, function};
+use super::{kthread, sleep, time};
+use crate::arch::{first_frame, switch_stack};
 use crate::kernel::kernel;
 use crate::trace;
-use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write;
@@ -28,10 +25,10 @@ use rumpload::resource::Reservation;
 const STACK: usize = 128 << 10;
 
 /// Bytes of a thread's name, NUL included: NetBSD's `MAXCOMLEN`.
-const NAME: usize = 16;
+pub(crate) const NAME: usize = 16;
 
 /// Rounds of threads in a row that yield, before an entry returns all the same.
-const ROUNDS: usize = 1000;
+pub(crate) const ROUNDS: usize = 1000;
 
 /// A context, small enough for the word of a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +63,7 @@ enum Status {
     Exited,
 }
 
-type Function = unsafe extern "C" fn(*mut u8);
+pub(crate) type Function = unsafe extern "C" fn(*mut u8);
 
 struct Thread {
     id: Id,
@@ -79,7 +76,7 @@ struct Thread {
     argument: *mut u8,
     status: Cell<Status>,
     /// `None` when it has ended.
-    stack: Option<Reservation>,
+    stack: RefCell<Option<Reservation>>,
     /// Its stack pointer while it does not run.
     saved: Cell<usize>,
     level: Cell<i32>,
@@ -88,8 +85,8 @@ struct Thread {
 
 /// All kernel threads of a kernel.
 pub(crate) struct State {
-    // Boxed: a running thread and the name in its `lwp` keep their addresses.
-    threads: RefCell<Vec<Box<Thread>>>,
+    // Counted for their addresses, which a running thread and the name in its `lwp` keep; nobody else holds a count.
+    threads: RefCell<Vec<Rc<Thread>>>,
     /// The thread that runs; null for the entry.
     running: Cell<*const Thread>,
     me: Cell<Id>,
@@ -131,23 +128,13 @@ impl State {
     /// The first thread after `serial` that can go on.
     fn next_ready(&self, serial: i32, now: Duration) -> Option<*const Thread> {
         let sleepers = &kernel().kern.sleep;
-        let ready = |thread: &&Box<Thread>| match thread.status.get() {
+        let ready = |thread: &&Rc<Thread>| match thread.status.get() {
             Status::Ready => true,
             Status::Asleep => sleepers.can_go(thread.id, now),
             Status::Idle | Status::Exited => false,
         };
         let threads = self.threads.borrow();
-        threads.iter().filter(|thread| thread.serial > serial).find(ready).map(|thread| &raw const **thread)
-    }
-
-    fn at(&self, found: impl Fn(&Thread) -> bool) -> Option<*const Thread> {
-        self.threads.borrow().iter().find(|thread| found(thread)).map(|thread| &raw const **thread)
-    }
-
-    fn take(&self, id: Id) -> Option<Box<Thread>> {
-        let mut threads = self.threads.borrow_mut();
-        let at = threads.iter().position(|thread| thread.id == id)?;
-        Some(threads.remove(at))
+        threads.iter().filter(|thread| thread.serial > serial).find(ready).map(Rc::as_ptr)
     }
 
     /// Frees what a thread that has ended needs no more: its stack, and if nobody is to join it, all.
@@ -155,12 +142,12 @@ impl State {
         let (stack, gone) = {
             let mut threads = self.threads.borrow_mut();
             let Some(at) = threads.iter().position(|thread| thread.id == id) else { return };
-            let stack = threads[at].stack.take();
+            let stack = threads[at].stack.borrow_mut().take();
             (stack, if threads[at].must_join { None } else { Some(threads.remove(at)) })
         };
         drop(stack);
         if let Some(thread) = gone {
-            free_lwp(thread.lwp);
+            kthread::free_lwp(thread.lwp);
         }
     }
 }
@@ -261,7 +248,7 @@ unsafe fn resume(thread: *const Thread) {
         kernel.trace.switch(&thread.calls);
         kern.thread.running.set(thread);
         kern.thread.me.set(thread.id);
-        kernel.instance().run_on(thread.stack.as_ref());
+        kernel.instance().run_on(thread.stack.borrow().as_ref());
         switch_stack(kern.thread.entry.as_ptr(), thread.saved.get());
         kernel.instance().run_on(None);
         kern.thread.me.set(Id::ENTRY);
@@ -294,7 +281,8 @@ extern "C" fn begin() -> ! {
     }
 }
 
-fn exit() -> ! {
+/// Ends the thread that runs.
+pub(crate) fn exit() -> ! {
     let state = &kernel().kern.thread;
     // SAFETY: a thread runs.
     sleep::wake(unsafe { (*state.running.get()).lwp }.addr());
@@ -302,159 +290,77 @@ fn exit() -> ! {
     panic_message("a kernel thread went on after its end")
 }
 
-/// A fresh `struct lwp` of the kernel's process; `None` without memory.
-fn new_lwp(serial: i32, priority: i32) -> Option<*mut u8> {
-    let abi = kernel().abi;
-    let lwp = memory::alloc(abi.lwp.size, true);
-    if lwp.is_null() {
-        return None;
-    }
-    // SAFETY: the block has the structure's size; that of `lwp0` is filled since boot.
-    unsafe {
-        let first = kernel().data("lwp0");
-        let owner: cred::Cred = abi.lwp.l_cred.read(first);
-        cred::hold(owner);
-        abi.lwp.l_cred.write(lwp, owner);
-        abi.lwp.l_proc.write(lwp, abi.lwp.l_proc.read::<*mut u8>(first));
-        abi.lwp.l_cpu.write(lwp, process::curcpu());
-        abi.lwp.l_lid.write(lwp, serial);
-        abi.lwp.l_flag.write(lwp, LW_SYSTEM);
-        abi.lwp.l_priority.write(lwp, priority);
-    }
-    Some(lwp)
-}
-
-fn free_lwp(lwp: *mut u8) {
-    // SAFETY: the structure of a thread that is no more; nobody else keeps it.
-    unsafe {
-        cred::release(kernel().abi.lwp.l_cred.read(lwp));
-        memory::free(lwp);
-    }
-}
-
 /// What a thread is made of.
-struct Plan {
-    flags: i32,
-    priority: i32,
-    function: Function,
-    argument: *mut u8,
-    name: [u8; NAME],
+pub(crate) struct Plan {
+    /// Its `struct lwp`, which is freed with it.
+    pub(crate) lwp: *mut u8,
+    pub(crate) name: [u8; NAME],
+    pub(crate) function: Function,
+    pub(crate) argument: *mut u8,
+    /// It stays where it is: nobody sets it going.
+    pub(crate) is_idle: bool,
+    /// Somebody joins it, who needs to know that it has ended.
+    pub(crate) must_join: bool,
 }
 
-/// Makes a thread and answers its `lwp`.
-fn create(plan: Plan) -> Result<*mut u8, i32> {
+/// Makes a thread; answers its number, by which users know it, and where its name lies.
+pub(crate) fn create(plan: Plan) -> Result<(i32, *const u8), i32> {
     let state = &kernel().kern.thread;
     let id = state.fresh_id().ok_or(EAGAIN)?;
     let serial = state.serial.get().checked_add(1).ok_or(EAGAIN)?;
     let stack = kernel().instance().new_stack(STACK).map_err(|_| ENOMEM)?;
-    let lwp = new_lwp(serial, plan.priority).ok_or(ENOMEM)?;
     let top = (stack.run().get() as usize + stack.len()) & !63;
     // SAFETY: the stack is fresh, and much larger than the frame.
     let saved = unsafe { first_frame(top, begin) };
-    let Plan { flags, function, argument, name, .. } = plan;
-    let thread = Box::new(Thread {
+    let Plan { lwp, name, function, argument, is_idle, must_join } = plan;
+    let thread = Rc::new(Thread {
         id,
         serial,
         lwp,
         name,
-        must_join: flags & KTHREAD_MUSTJOIN != 0,
+        must_join,
         function,
         argument,
-        status: Cell::new(if flags & KTHREAD_IDLE == 0 { Status::Ready } else { Status::Idle }),
-        stack: Some(stack),
+        status: Cell::new(if is_idle { Status::Idle } else { Status::Ready }),
+        stack: RefCell::new(Some(stack)),
         saved: Cell::new(saved),
         level: Cell::new(0),
         calls: RefCell::default(),
     });
-    // SAFETY: the block has the structure's size; the name lasts as long as the thread.
-    unsafe { kernel().abi.lwp.l_name.write(lwp, thread.name.as_ptr()) };
+    let name = thread.name.as_ptr();
     state.last.set(id);
     state.serial.set(serial);
     state.threads.borrow_mut().push(thread);
-    Ok(lwp)
+    Ok((serial, name))
 }
 
-unsafe extern "C" fn create_list(arguments: *mut VaList) -> i32 {
-    // SAFETY: the entry made the list: priority, flags, processor, function, argument, result, format.
-    unsafe {
-        let arguments = &mut *arguments;
-        let (priority, flags, _cpu) = (arguments.int(), arguments.int(), arguments.word());
-        let (function, argument) = (arguments.word() as *const (), arguments.pointer());
-        let (out, form) = (arguments.pointer::<*mut u8>(), arguments.pointer::<u8>());
-        if function.is_null() {
-            panic_message("kthread_create without a function");
-        }
-        if flags & KTHREAD_INTR != 0 && flags & KTHREAD_MPSAFE == 0 {
-            panic_message("kthread_create of an interrupt thread that is not MP-safe");
-        }
-        if flags & KTHREAD_MUSTJOIN != 0 && out.is_null() {
-            panic_message("kthread_create of a thread to join that nobody would know");
-        }
-        let mut name = [0; NAME];
-        if !form.is_null() {
-            let mut line = Line::new();
-            format_into(&mut line, form, arguments);
-            let text = line.as_str().as_bytes();
-            let len = text.len().min(NAME - 1);
-            name[..len].copy_from_slice(&text[..len]);
-        }
-        let function = core::mem::transmute::<*const (), Function>(function);
-        let priority = if priority == PRI_NONE { PRI_KTHREAD } else { priority };
-        match create(Plan { flags, priority, function, argument, name }) {
-            Ok(lwp) => {
-                if !out.is_null() {
-                    out.write(lwp);
-                }
-                0
-            }
-            Err(error) => error,
-        }
-    }
+/// What is known of a thread that was made to be joined or not.
+pub(crate) struct Known {
+    pub(crate) id: Id,
+    pub(crate) must_join: bool,
 }
 
-variadic!(kthread_create => create_list);
+/// The thread of an `lwp`.
+pub(crate) fn of_lwp(lwp: *mut u8) -> Option<Known> {
+    let threads = kernel().kern.thread.threads.borrow();
+    let thread = threads.iter().find(|thread| thread.lwp == lwp)?;
+    Some(Known { id: thread.id, must_join: thread.must_join })
+}
 
-unsafe extern "C" fn kthread_exit(code: i32) -> ! {
+/// Number of the thread that runs; `None` for the entry.
+pub(crate) fn running() -> Option<i32> {
     let running = kernel().kern.thread.running.get();
-    if running.is_null() {
-        panic_message("kthread_exit outside of a kernel thread");
-    }
-    if code != 0 {
-        let mut line = Line::new();
-        // SAFETY: a thread runs. A line that is too long is cut.
-        let (name, serial) = unsafe { (shown(&(*running).name), (*running).serial) };
-        let _ = write!(line, "kernel thread \"{name}\" ({serial}) exits with status {code}");
-        console_line(line.as_str());
-    }
-    exit()
+    // SAFETY: a thread that runs stays until the entry goes on.
+    (!running.is_null()).then(|| unsafe { (*running).serial })
 }
 
-/// Waits for the end of a thread that was made to be joined.
-unsafe extern "C" fn kthread_join(lwp: *mut u8) -> i32 {
-    let state = &kernel().kern.thread;
-    // A thread that several wait for is gone when the second goes on.
-    let Some(thread) = state.at(|thread| thread.lwp == lwp) else {
-        panic_format(format_args!("kthread_join of lwp {lwp:p}: there is no such kernel thread"));
+/// Forgets a thread that has ended and was to be joined.
+pub(crate) fn forget(id: Id) {
+    let gone = {
+        let mut threads = kernel().kern.thread.threads.borrow_mut();
+        threads.iter().position(|thread| thread.id == id).map(|at| threads.remove(at))
     };
-    // SAFETY: a thread to join stays until it is joined.
-    let (id, must_join) = unsafe { ((*thread).id, (*thread).must_join) };
-    if !must_join || id == current() {
-        panic_format(format_args!("kthread_join of lwp {lwp:p}: it is not one to be joined"));
+    if let Some(thread) = gone {
+        kthread::free_lwp(thread.lwp);
     }
-    while is_alive(id) {
-        sleep::wait_for(lwp.addr(), None, format_args!("kthread_join of lwp {lwp:p}: a sleep"));
-    }
-    if let Some(thread) = state.take(id) {
-        free_lwp(thread.lwp);
-    }
-    0
 }
-
-pub(crate) const EXPORTS: &[Export] = &[
-    function!("kthread_create", kthread_create),
-    function!("kthread_exit", kthread_exit),
-    function!("kthread_join", kthread_join),
-];
-
-#[cfg(test)]
-mod tests;

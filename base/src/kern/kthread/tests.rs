@@ -1,9 +1,13 @@
 use super::*;
 use crate::kern::condition::{cv_init, cv_signal, cv_wait};
-use crate::kern::{lock, sleep};
+use crate::kern::errno::EAGAIN;
+use crate::kern::lock;
 use crate::testing::Bench;
+use core::ptr;
+use core::time::Duration;
 use rumpload::StackPoint;
 use rumpload::address::RunAddr;
+use std::boxed::Box;
 use std::string::{String, ToString};
 
 /// What threads and entries of a test share.
@@ -36,7 +40,7 @@ fn step(shared: *mut u8, what: &str) {
 fn make(function: Function, shared: *mut Shared, flags: i32) -> *mut u8 {
     let mut name = [0; NAME];
     name[..6].copy_from_slice(b"worker");
-    create(Plan { flags, priority: 0, function, argument: shared.cast(), name }).unwrap()
+    create(flags, 0, name, function, shared.cast()).unwrap()
 }
 
 fn pause(ticks: i32) {
@@ -71,10 +75,10 @@ fn a_thread_runs_while_others_sleep_and_between_them_stays_where_it_is() {
     assert_eq!(shared.steps, "0a");
     bench.inside(|| {
         pause(1);
-        assert!(any());
+        assert!(thread::any());
         assert_eq!(process::curlwp(), kernel().data("lwp0"));
         pause(5);
-        assert!(!any());
+        assert!(!thread::any());
         assert_eq!(kernel().kern.memory.usage().blocks, blocks);
     });
     assert_eq!(shared.steps, "0abcd");
@@ -218,7 +222,7 @@ fn an_idle_thread_never_runs_and_only_threads_exit() {
 unsafe extern "C" fn yields(shared: *mut u8) {
     loop {
         step(shared, ".");
-        relax();
+        thread::relax();
     }
 }
 
@@ -228,7 +232,7 @@ fn an_entry_returns_though_a_thread_never_sleeps() {
     let mut shared = Shared::new();
     let at = &raw mut *shared;
     bench.inside(|| make(yields, at, 0));
-    assert_eq!(shared.steps.len(), ROUNDS);
+    assert_eq!(shared.steps.len(), thread::ROUNDS);
 }
 
 #[test]
@@ -237,14 +241,11 @@ fn there_are_as_many_threads_as_locks_can_tell_apart() {
     let mut shared = Shared::new();
     let at = &raw mut *shared;
     bench.inside(|| {
-        let made = (0..300).take_while(|_| {
-            let plan = Plan { flags: KTHREAD_IDLE, priority: 0, function: counts, argument: at.cast(), name: [0; NAME] };
-            match create(plan) {
-                Ok(_) => true,
-                Err(error) => {
-                    assert_eq!(error, EAGAIN);
-                    false
-                }
+        let made = (0..300).take_while(|_| match create(KTHREAD_IDLE, 0, [0; NAME], counts, at.cast()) {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error, EAGAIN);
+                false
             }
         });
         assert_eq!(made.count(), 254);
