@@ -1,6 +1,6 @@
 //! An instance: one loaded world inside a server.
 
-use crate::activate::{Ended, Entry};
+use crate::activate::{Ended, Entry, new_stack};
 use crate::address::RunAddr;
 use crate::arch::Machine;
 use crate::autoload::{Allow, Policy};
@@ -10,7 +10,7 @@ use crate::properties::Properties;
 use crate::registry::{Era, Error, Export, ExportTable, KernelVersion, State, place};
 use crate::rename::{ExemptRules, Name, Namespace};
 use crate::resolve::Resolved;
-use crate::resource::{Etfs, EtfsError, EtfsKind, Host, OpenFile, Placement, Window};
+use crate::resource::{Etfs, EtfsError, EtfsKind, Host, HostError, OpenFile, Placement, Reservation, Window};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -28,6 +28,8 @@ pub struct Hooks {
     pub release_properties: fn(context: usize, argument: usize),
     /// Runs at each outermost entry: brings exported data up to date.
     pub refresh: fn(context: usize),
+    /// Runs before each outermost entry returns, still inside: lets the kernel's own threads run. What it ends, ends the entry.
+    pub settle: fn(context: usize),
     /// Runs after the code of a module came, before any of it runs, and after it went: for supervisors, which want to know what
     /// lies where if a module takes its server down. May call [`Instance::visit_code`].
     pub code_changed: fn(instance: &Instance),
@@ -43,6 +45,7 @@ impl Default for Hooks {
             properties: |_, _| 0,
             release_properties: |_, _| {},
             refresh: |_| {},
+            settle: |_| {},
             code_changed: |_| {},
             in_host: |_| false,
             function_at: |_, _| None,
@@ -190,7 +193,8 @@ impl Instance {
     pub fn enter<R>(&self, work: impl FnOnce() -> R) -> Result<R, Error> {
         let context = self.context();
         let refresh = || (self.config.hooks.refresh)(context);
-        self.entry.enter(context, &*self.host.clock, refresh, work).map_err(|Ended(reason)| Error::Ended { reason })
+        let settle = || (self.config.hooks.settle)(context);
+        self.entry.enter(context, &*self.host.clock, refresh, work, settle).map_err(|Ended(reason)| Error::Ended { reason })
     }
 
     /// Whether the calling thread is inside.
@@ -227,10 +231,30 @@ impl Instance {
         Some(self.entry.way_out())
     }
 
-    /// First address and bytes of the stack that module code runs on, guard page included.
+    /// First address and bytes of the stack that module code runs on, guard page included. While a thread of the kernel's own
+    /// runs, that is [its stack](Self::run_on).
     #[must_use]
     pub fn stack(&self) -> (RunAddr, usize) {
         self.entry.stack()
+    }
+
+    /// A stack for a thread of the kernel's own: `size` bytes, rounded up to pages, above one inaccessible page.
+    ///
+    /// # Errors
+    /// [`HostError`] if the host has no memory for it.
+    pub fn new_stack(&self, size: usize) -> Result<Reservation, HostError> {
+        new_stack(&self.host.memory, size)
+    }
+
+    /// Notes which stack the thread that is inside runs on from now on: one of [`new_stack`](Self::new_stack), or the
+    /// instance's own for `None`, as at each outermost entry. Backtraces and fault handlers go by it.
+    ///
+    /// # Safety
+    /// The calling thread must be inside and about to switch to this stack, or have done so; the stack must last until another
+    /// one is noted.
+    #[expect(unsafe_code, reason = "backtraces read the stack")]
+    pub unsafe fn run_on(&self, stack: Option<&Reservation>) {
+        self.entry.run_on(stack);
     }
 
     /// Offers symbols to modules, all or none. May be called several times; a name can be offered once.

@@ -94,7 +94,9 @@ fn a_fini_that_panics_ends_its_instance_only() {
 fn faults_end_their_instance_only() {
     let healthy = with_prefix("other_");
     load(&healthy, "hello").expect("it loads");
-    for (name, signal) in [("crash_store", "SIGSEGV"), ("crash_divide", "SIGFPE"), ("crash_jump", "SIGSEGV")] {
+    for (name, signal) in
+        [("crash_store", "SIGSEGV"), ("crash_divide", "SIGFPE"), ("crash_jump", "SIGSEGV"), ("crash_thread", "SIGSEGV")]
+    {
         let server = with_prefix("rumpns_");
         let _guard = catch_faults(server.kernel.clone(), |kernel| kernel.instance()).expect("caught");
         let why = reason(load(&server, name));

@@ -67,6 +67,22 @@ fn a_panic_tells_who_called_whom_in_a_trace_too() {
 }
 
 #[test]
+fn calls_of_a_kernel_thread_are_its_own() {
+    let server = traced(Trace::Log);
+    server.clock.step_in_sleep();
+    let load = |name| server.kernel.instance().load(&Load { name, ..Load::default() });
+    load("services_thread").expect("it starts");
+    // Its maker waits in a call of its own meanwhile.
+    let text = server.console.text();
+    let joining = text.lines().position(|line| line.starts_with("kthread_join(")).unwrap_or_else(|| panic!("{text}"));
+    let mut rest = text.lines().skip(joining + 1);
+    assert!(rest.any(|line| line.starts_with("kthread_exit(0")), "{text}");
+    assert!(rest.next().is_some_and(|line| line.starts_with("... kthread_join = 0")), "{text}");
+    let error = load("services_end_thread").expect_err("it panics in a thread").to_string();
+    assert!(error.contains("in a thread (called from services_end_thread:panics+"), "{error}");
+}
+
+#[test]
 fn services_do_the_same_in_a_trace() {
     let server = traced(Trace::Log);
     disk::prepare(&server).expect("mounted");

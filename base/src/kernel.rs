@@ -79,6 +79,7 @@ impl Kernel {
         let sabotaged = boot.sabotaged;
         let Boot { mut config, abi, trace, page_memory, buffer_memory, heap, .. } = boot;
         config.hooks.refresh = refresh;
+        config.hooks.settle = |_| kern::thread::settle();
         config.hooks.properties = properties;
         config.hooks.release_properties = release_properties;
         config.hooks.in_host = outside::in_host;

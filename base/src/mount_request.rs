@@ -3,7 +3,7 @@
 use crate::arguments::MountArguments;
 use crate::error::{FileError, MountError};
 use crate::kern::errno::{EINVAL, ENODEV};
-use crate::kern::later;
+use crate::kern::{later, thread};
 use crate::kernel::Kernel;
 use crate::vfs::{fstype, lookup, lost, mount, mounting, object::Mount, object::Statvfs, text, vnode};
 use alloc::string::String;
@@ -172,6 +172,7 @@ impl Kernel {
         let outcome = self.instance().enter(|| {
             let outcome = work();
             later::settle();
+            thread::settle();
             vnode::settle();
             outcome
         });

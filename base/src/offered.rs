@@ -65,7 +65,7 @@ mod tests {
             assert_eq!(traps, TRAPS.len());
             let kind = |name| symbols.iter().find(|symbol| symbol.name == name).map(|symbol| symbol.kind);
             assert_eq!((kind("vput"), kind("hz")), (Some(SymbolKind::Function), Some(SymbolKind::Data)));
-            assert_eq!((kind("kthread_create"), kind("no_such_symbol")), (Some(SymbolKind::Trap), None));
+            assert_eq!((kind("soisconnected"), kind("no_such_symbol")), (Some(SymbolKind::Trap), None));
         }
     }
 }

@@ -31,7 +31,6 @@ impl Trap {
 /// What the reason of an instance that a trap ended begins with.
 const CALLED: &str = "declared trap ";
 
-const THREADS: &str = "threads inside an instance are not offered";
 const POLLING: &str = "polling files is not offered";
 const SOCKETS: &str = "sockets are not offered";
 const CLOCK: &str = "the clock is the host's";
@@ -45,9 +44,6 @@ const fn trap(name: &'static str, reason: &'static str) -> Trap {
 
 /// Every declared trap.
 pub static TRAPS: &[Trap] = &[
-    trap("kthread_create", THREADS),
-    trap("kthread_exit", THREADS),
-    trap("kthread_join", THREADS),
     trap("extattr_check_cred", ATTRIBUTES),
     trap("selrecord", POLLING),
     trap("soisconnected", SOCKETS),

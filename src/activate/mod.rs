@@ -43,50 +43,70 @@ pub(crate) struct Entry {
     saved: AtomicUsize,
     ended: Mutex<Option<Ended>>,
     stack: Reservation,
+    /// First address and bytes of the stack that the thread inside runs on, guard page included.
+    current: [AtomicUsize; 2],
 }
 
-/// What runs on the instance's stack.
-struct Job<F, R> {
-    work: Option<F>,
+/// A stack of `size` bytes, rounded up to pages, above one inaccessible page.
+pub(crate) fn new_stack(memory: &Arc<dyn Memory>, size: usize) -> Result<Reservation, HostError> {
+    let page = memory.page_size();
+    let invalid = HostError::new(crate::resource::HostErrorKind::InvalidInput);
+    let size = align_up(size, page).ok_or(invalid)?;
+    let len = size.checked_add(page).ok_or(invalid)?;
+    let mut stack = Reservation::new(memory, &Request { len, align: page, placement: Placement::Anywhere })?;
+    stack.finalize(&[
+        Segment { offset: 0, len: page, protection: Protection::None },
+        Segment { offset: page, len: size, protection: Protection::ReadWrite },
+    ])?;
+    Ok(stack)
+}
+
+/// What runs on the instance's stack: the work, then what is to be done before the way out.
+struct Job<F, S, R> {
+    work: Option<(F, S)>,
     result: Option<R>,
+    is_done: bool,
 }
 
-unsafe extern "C" fn run<F: FnOnce() -> R, R>(job: *mut ()) {
-    // SAFETY: `enter` passes a pointer to its own `Job<F, R>`, which outlives the switch.
-    let job = unsafe { &mut *job.cast::<Job<F, R>>() };
-    if let Some(work) = job.work.take() {
+unsafe extern "C" fn run<F: FnOnce() -> R, S: FnOnce(), R>(job: *mut ()) {
+    // SAFETY: `enter` passes a pointer to its own `Job<F, S, R>`, which outlives the switch.
+    let job = unsafe { &mut *job.cast::<Job<F, S, R>>() };
+    if let Some((work, settle)) = job.work.take() {
+        // Kept outside of this stack, which may be abandoned by what follows.
         job.result = Some(work());
+        settle();
+        job.is_done = true;
     }
 }
 
 impl Entry {
     /// An entry with a fresh stack of `stack_size` bytes above one inaccessible page.
     pub fn new(memory: &Arc<dyn Memory>, stack_size: usize) -> Result<Self, HostError> {
-        let page = memory.page_size();
-        let invalid = HostError::new(crate::resource::HostErrorKind::InvalidInput);
-        let size = align_up(stack_size, page).ok_or(invalid)?;
-        let len = size.checked_add(page).ok_or(invalid)?;
-        let mut stack = Reservation::new(memory, &Request { len, align: page, placement: Placement::Anywhere })?;
-        stack.finalize(&[
-            Segment { offset: 0, len: page, protection: Protection::None },
-            Segment { offset: page, len: size, protection: Protection::ReadWrite },
-        ])?;
-        Ok(Self { owner: AtomicUsize::new(0), saved: AtomicUsize::new(0), ended: Mutex::new(None), stack })
+        let stack = new_stack(memory, stack_size)?;
+        let current = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let entry = Self { owner: AtomicUsize::new(0), saved: AtomicUsize::new(0), ended: Mutex::new(None), stack, current };
+        entry.run_on(None);
+        Ok(entry)
     }
 
-    /// Runs `work` inside: alone, with the context word set to `context`, on the instance's stack. A thread that is inside
-    /// already just runs it. Waits for another thread to get out.
+    /// Runs `work` inside, then `settle`: alone, with the context word set to `context`, on the instance's stack. A thread that
+    /// is inside already just runs `work`. Waits for another thread to get out.
     pub fn enter<R>(
         &self,
         context: usize,
         clock: &dyn Clock,
         refresh: impl FnOnce(),
         work: impl FnOnce() -> R,
+        settle: impl FnOnce(),
     ) -> Result<R, Ended> {
         // SAFETY: the platform's contract for `rumpload_context`.
         let word = unsafe { rumpload_context() };
         let me = word as usize;
         if self.owner.load(Ordering::Relaxed) == me {
+            if self::context() == context {
+                // Nothing to put back: a kernel's own thread that sleeps in here may go on in another thread of the server.
+                return Ok(work());
+            }
             let _set = ContextWord::set(word, context);
             return Ok(work());
         }
@@ -103,14 +123,15 @@ impl Entry {
         }
         let _set = ContextWord::set(word, context);
         refresh();
-        let mut job = Job { work: Some(work), result: None };
+        self.run_on(None);
+        let mut job = Job { work: Some((work, settle)), result: None, is_done: false };
         let top = (self.stack.run().get() as usize + self.stack.len()) & !63;
         // SAFETY: the stack is finalized read-write and belongs to this entry, which one thread is inside of; `run` gets the job
         // of its own type, which outlives the call.
         unsafe { switch::switch(entry_of(&job), (&raw mut job).cast(), top, self.saved.as_ptr()) };
         match job.result {
-            Some(result) => Ok(result),
-            None => Err(self.ended.lock().clone().unwrap_or_else(|| Ended("it left without a reason".into()))),
+            Some(result) if job.is_done => Ok(result),
+            _ => Err(self.ended.lock().clone().unwrap_or_else(|| Ended("it left without a reason".into()))),
         }
     }
 
@@ -125,15 +146,23 @@ impl Entry {
         self.ended.lock().clone()
     }
 
-    /// The stack's first and last address, guard page excluded.
+    /// First address and bytes of the stack that the thread inside runs on, guard page included.
     pub fn stack(&self) -> (RunAddr, usize) {
-        (self.stack.run(), self.stack.len())
+        let [start, len] = &self.current;
+        (RunAddr::new(start.load(Ordering::Relaxed) as u64), len.load(Ordering::Relaxed))
+    }
+
+    /// Notes which stack the thread inside runs on: one of [`new_stack`], or the entry's own for `None`.
+    pub fn run_on(&self, stack: Option<&Reservation>) {
+        let stack = stack.unwrap_or(&self.stack);
+        self.current[0].store(stack.run().get() as usize, Ordering::Relaxed);
+        self.current[1].store(stack.len(), Ordering::Relaxed);
     }
 
     /// Ends the instance for good and returns from the outermost `enter`.
     ///
     /// # Safety
-    /// The calling thread must be inside, on the instance's stack; no frame between here and the entry may hold a lock or a
+    /// The calling thread must be inside, on a stack of the instance; no frame between here and the entry may hold a lock or a
     /// borrow that anybody will want again.
     pub unsafe fn leave(&self, reason: String) -> ! {
         *self.ended.lock() = Some(Ended(reason));
@@ -155,8 +184,8 @@ impl Entry {
 }
 
 /// The instance of [`run`] for the types of `job`.
-fn entry_of<F: FnOnce() -> R, R>(_job: &Job<F, R>) -> unsafe extern "C" fn(*mut ()) {
-    run::<F, R>
+fn entry_of<F: FnOnce() -> R, S: FnOnce(), R>(_job: &Job<F, S, R>) -> unsafe extern "C" fn(*mut ()) {
+    run::<F, S, R>
 }
 
 /// Sets a thread's context word and puts the old value back.

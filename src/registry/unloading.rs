@@ -118,7 +118,8 @@ impl Instance {
         })
     }
 
-    /// Calls a module's control routine, with the module marked as running.
+    /// Calls a module's control routine, with the module marked as running. If the module goes after that, the kernel's threads
+    /// run first.
     pub(super) fn control(&self, id: ModuleId, control: Control, command: Command, argument: usize) -> i32 {
         self.state.lock().running.push(id);
         let errno = match control {
@@ -129,6 +130,10 @@ impl Instance {
             Control::Builtin(function) => function(command),
         };
         self.state.lock().running.pop();
+        if matches!((command, errno), (Command::Fini, 0) | (Command::Init, 1..)) {
+            // The code is about to go: threads that were told to end have to leave it.
+            (self.config.hooks.settle)(self.context());
+        }
         errno
     }
 

@@ -54,6 +54,7 @@ fn names() -> impl Iterator<Item = &'static str> {
         "netbsd-10:services_transfers",
         "netbsd-10:services_writing",
         "netbsd-10:services_descriptors",
+        "netbsd-10:services_thread",
         "netbsd-10:services_vnode",
     ])
 }
@@ -173,8 +174,10 @@ const PRINTED: [&str; 20] = [
 ];
 
 /// What the modules that end their instance give as the reason.
-const ENDS: [(&str, &str); 10] = [
-    ("services_end_trap", "kthread_exit was called: threads"),
+const ENDS: [(&str, &str); 12] = [
+    ("services_end_trap", "soisconnected was called: sockets"),
+    ("services_end_thread", "services_end: in a thread (called from services_end_thread:panics+"),
+    ("services_end_deadlock", "kernel thread \"keeper\" holds it and sleeps, a deadlock"),
     ("services_end_mutex", "mutex_enter"),
     ("services_end_rwlock", "rw_enter"),
     ("services_end_panic", "services_end: panicked 1"),

@@ -144,3 +144,57 @@ pub(crate) unsafe extern "C" fn trace_return() {
         target = sym crate::trace::returned,
     )
 }
+
+/// Words of a frame that [`switch_stack`] pops: two of control words, four registers, where to go on.
+const FRAME: usize = 7;
+
+/// Leaves the running stack, whose pointer goes to `save`, and goes on where `to` was left.
+///
+/// # Safety
+/// `to` must be the pointer of a stack that was left by this function and not entered since, or come from [`first_frame`];
+/// `save` must be writable.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn switch_stack(save: *mut usize, to: usize) {
+    naked_asm!(
+        "mov eax, [esp+4]",
+        "mov ecx, [esp+8]",
+        "push ebp",
+        "push ebx",
+        "push esi",
+        "push edi",
+        "sub esp, 8",
+        "stmxcsr [esp]",
+        "fnstcw [esp+4]",
+        "mov [eax], esp",
+        "mov esp, ecx",
+        "ldmxcsr [esp]",
+        "fldcw [esp+4]",
+        "add esp, 8",
+        "pop edi",
+        "pop esi",
+        "pop ebx",
+        "pop ebp",
+        "ret",
+    )
+}
+
+/// Where a new stack begins: ebx holds the function. Frame pointer and return address of its caller are zero: the end of the
+/// calls.
+#[unsafe(naked)]
+unsafe extern "C" fn begin() {
+    naked_asm!("xor ebp, ebp", "and esp, -16", "sub esp, 8", "push ebp", "push ebp", "call ebx", "ud2")
+}
+
+/// Prepares the stack that ends at `top`, for [`switch_stack`] to go on at `function`; answers its pointer.
+///
+/// # Safety
+/// Below `top`, a multiple of 64, there must be 128 writable bytes that nobody uses.
+pub(crate) unsafe fn first_frame(top: usize, function: extern "C" fn() -> !) -> usize {
+    // Zeros above: whoever looks for frames finds none, and a trace of six argument words stays on the stack.
+    let at = top - 64 - FRAME * size_of::<u32>();
+    let begin = begin as *const () as u32;
+    let frame = [super::MXCSR, super::X87_CONTROL, 0, 0, function as *const () as u32, 0, begin];
+    // SAFETY: the bytes lie below `top`.
+    unsafe { core::ptr::with_exposed_provenance_mut::<[u32; FRAME]>(at).write(frame) };
+    at
+}

@@ -167,3 +167,59 @@ pub(crate) unsafe extern "C" fn trace_return() {
         target = sym crate::trace::returned,
     )
 }
+
+/// Words of a frame that [`switch_stack`] pops: control words, six registers, where to go on.
+const FRAME: usize = 8;
+
+/// Leaves the running stack, whose pointer goes to `save`, and goes on where `to` was left.
+///
+/// # Safety
+/// `to` must be the pointer of a stack that was left by this function and not entered since, or come from [`first_frame`];
+/// `save` must be writable.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn switch_stack(save: *mut usize, to: usize) {
+    naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "sub rsp, 8",
+        "stmxcsr [rsp]",
+        "fnstcw [rsp+4]",
+        "mov [rdi], rsp",
+        "mov rsp, rsi",
+        "ldmxcsr [rsp]",
+        "fldcw [rsp+4]",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+/// Where a new stack begins: rbx holds the function. Frame pointer and return address of its caller are zero: the end of the
+/// calls.
+#[unsafe(naked)]
+unsafe extern "C" fn begin() {
+    naked_asm!("xor ebp, ebp", "push rbp", "push rbp", "call rbx", "ud2")
+}
+
+/// Prepares the stack that ends at `top`, for [`switch_stack`] to go on at `function`; answers its pointer.
+///
+/// # Safety
+/// Below `top`, a multiple of 64, there must be 192 writable bytes that nobody uses.
+pub(crate) unsafe fn first_frame(top: usize, function: extern "C" fn() -> !) -> usize {
+    // Zeros above: whoever looks for frames finds none.
+    let at = top - 64 - FRAME * size_of::<u64>();
+    let control = u64::from(super::MXCSR) | u64::from(super::X87_CONTROL) << 32;
+    let frame = [control, 0, 0, 0, 0, function as *const () as u64, 0, begin as *const () as u64];
+    // SAFETY: the bytes lie below `top`.
+    unsafe { core::ptr::with_exposed_provenance_mut::<[u64; FRAME]>(at).write(frame) };
+    at
+}

@@ -98,14 +98,24 @@ unsafe extern "C" fn callout_stop(callout: *mut u8) -> bool {
     core::mem::take(&mut found.fired)
 }
 
-/// As [`callout_stop`]. There is no other thread that could be in its function.
+/// As [`callout_stop`]. If another thread is in its function, waits until it is out, without the mutex.
 unsafe extern "C" fn callout_halt(callout: *mut u8, interlock: *mut u8) -> bool {
     // SAFETY: module code passes a callout, and null or a mutex it holds.
     unsafe {
         if !interlock.is_null() && lock::mutex_owned(interlock) == 0 {
             panic_format(format_args!("callout_halt of callout {callout:p}: its mutex is not held"));
         }
-        callout_stop(callout)
+        let fired = callout_stop(callout);
+        if later::is_busy(callout.addr()) {
+            if !interlock.is_null() {
+                lock::mutex_exit(interlock);
+            }
+            later::drain(callout.addr());
+            if !interlock.is_null() {
+                lock::mutex_enter(interlock);
+            }
+        }
+        fired
     }
 }
 

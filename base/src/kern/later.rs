@@ -1,9 +1,10 @@
 //! Work that module code defers: a list ordered by the time it is due.
 //!
-//! There are no threads to do it. Due work runs at the places where a kernel may switch threads: in sleeps, in `preempt`, and
-//! between requests.
+//! No thread of its own does it. Due work runs at the places where a kernel may switch threads: in sleeps of the entry, in
+//! `preempt`, and between requests.
 
-use super::time;
+use super::thread::{self, Id};
+use super::{sleep, time};
 use crate::kernel::kernel;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -27,6 +28,8 @@ pub(crate) struct Job {
 #[derive(Default)]
 pub(crate) struct State {
     jobs: RefCell<Vec<Job>>,
+    /// Whose work runs, and in which context.
+    running: RefCell<Vec<(usize, Id)>>,
 }
 
 impl State {
@@ -62,8 +65,30 @@ impl State {
 
 fn run(job: Job) {
     let [first, second] = job.arguments;
+    let running = &kernel().kern.later.running;
+    let who = (job.owner, thread::current());
+    running.borrow_mut().push(who);
     // SAFETY: module code deferred this function with these arguments, and takes it back before it is unloaded.
     unsafe { (job.work)(first, second) };
+    let mut running = running.borrow_mut();
+    if let Some(at) = running.iter().rposition(|other| *other == who) {
+        running.remove(at);
+    }
+    drop(running);
+    sleep::wake(job.owner);
+}
+
+/// Whether another context is in the middle of work of `owner`.
+pub(crate) fn is_busy(owner: usize) -> bool {
+    let me = thread::current();
+    kernel().kern.later.running.borrow().iter().any(|(other, context)| *other == owner && *context != me)
+}
+
+/// Waits until no other context is in the middle of work of `owner`.
+pub(crate) fn drain(owner: usize) {
+    while is_busy(owner) {
+        sleep::wait(owner, None, b"deferred work");
+    }
 }
 
 /// Defers work.

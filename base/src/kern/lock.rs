@@ -1,21 +1,36 @@
 //! Mutexes and read/write locks.
 //!
-//! One thread at a time is inside an instance, so a lock is never waited for: it is free, or the thread that asks holds it
-//! already and would wait for itself. The state is kept for the checks modules make and for the ones NetBSD makes: misuse ends
-//! the instance. A lock is one word in the module's own memory, tagged so that memory which is no lock is noticed.
+//! One context at a time runs, so a lock is free, or the context that asks holds it already and would wait for itself, or one
+//! that sleeps holds it: then others run until it is free, and if nobody can, the instance ends with the name of the deadlock.
+//! The state is kept for the checks modules make and for the ones NetBSD makes: misuse ends the instance. A lock is one word in the
+//! module's own memory, tagged so that memory which is no lock is noticed.
 
-use super::memory;
 use super::panic::panic_format;
+use super::printf::Line;
+use super::thread::{self, Id};
+use super::{memory, sleep};
 use crate::export::{Export, function};
+use core::fmt::Write;
 use core::ptr;
 
 const MUTEX: usize = 0x6d74_7800;
 const RWLOCK: usize = 0x7277_0000;
-const HELD: usize = 1;
+/// Whoever holds a mutex is in the bits below its tag.
+const OWNER: usize = 0xff;
+const WRITTEN: usize = 1;
 const RW_WRITER: i32 = crate::abi::constants::RW_WRITER;
-/// Readers are counted in the bits between the writer's bit and the tag.
+/// Readers are counted, or the writer is noted, in the bits between the writer's bit and the tag.
 const READER: usize = 2;
 const READERS: usize = 0xfffe;
+
+/// What becomes of a lock that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Taken<T> {
+    /// Its new word.
+    Now(T),
+    /// Another context holds it; a reader is not known.
+    Later(Option<Id>),
+}
 
 /// The word of a mutex; transitions answer the new word or what is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,24 +39,32 @@ struct Mutex(usize);
 impl Mutex {
     const FREE: Self = Self(MUTEX);
 
-    fn is_held(self) -> bool {
-        self.0 == MUTEX | HELD
+    fn owner(self) -> Option<Id> {
+        if self.0 & !OWNER == MUTEX { Id::of(self.0 & OWNER) } else { None }
     }
 
     fn checked(self) -> Result<Self, &'static str> {
-        if self.0 & !HELD == MUTEX { Ok(self) } else { Err("it is not initialised") }
+        if self.0 & !OWNER == MUTEX { Ok(self) } else { Err("it is not initialised") }
     }
 
-    fn enter(self) -> Result<Self, &'static str> {
-        if self.checked()?.is_held() { Err("the thread holds it already") } else { Ok(Self(MUTEX | HELD)) }
+    fn enter(self, me: Id) -> Result<Taken<Self>, &'static str> {
+        match self.checked()?.owner() {
+            None => Ok(Taken::Now(Self(MUTEX | me.number()))),
+            Some(owner) if owner == me => Err("the thread holds it already"),
+            other => Ok(Taken::Later(other)),
+        }
     }
 
-    fn exit(self) -> Result<Self, &'static str> {
-        if self.checked()?.is_held() { Ok(Self::FREE) } else { Err("it is not held") }
+    fn exit(self, me: Id) -> Result<Self, &'static str> {
+        match self.checked()?.owner() {
+            None => Err("it is not held"),
+            Some(owner) if owner == me => Ok(Self::FREE),
+            Some(_) => Err("another thread holds it"),
+        }
     }
 
     fn destroy(self) -> Result<(), &'static str> {
-        if self.checked()?.is_held() { Err("it is held") } else { Ok(()) }
+        if self.checked()?.owner().is_some() { Err("it is held") } else { Ok(()) }
     }
 }
 
@@ -52,52 +75,77 @@ struct Rwlock(usize);
 impl Rwlock {
     const FREE: Self = Self(RWLOCK);
 
-    fn checked(self) -> Result<Self, &'static str> {
-        if self.0 & !(READERS | HELD) == RWLOCK { Ok(self) } else { Err("it is not initialised") }
+    fn written_by(me: Id) -> Self {
+        Self(RWLOCK | (me.number() * READER) | WRITTEN)
     }
 
-    fn is_written(self) -> bool {
-        self.0 == RWLOCK | HELD
+    fn checked(self) -> Result<Self, &'static str> {
+        if self.0 & !(READERS | WRITTEN) == RWLOCK { Ok(self) } else { Err("it is not initialised") }
+    }
+
+    fn writer(self) -> Option<Id> {
+        if self.0 & !READERS == RWLOCK | WRITTEN { Id::of((self.0 & READERS) / READER) } else { None }
     }
 
     fn readers(self) -> usize {
-        if self.checked().is_ok() { (self.0 & READERS) / READER } else { 0 }
+        if self.0 & !READERS == RWLOCK { (self.0 & READERS) / READER } else { 0 }
     }
 
-    fn read(self) -> Result<Self, &'static str> {
-        if self.checked()?.is_written() {
-            return Err("the thread holds it for writing already");
-        }
-        if self.0 & READERS == READERS { Err("it has too many readers") } else { Ok(Self(self.0 + READER)) }
-    }
-
-    fn write(self) -> Result<Self, &'static str> {
-        match self.checked()? {
-            Self::FREE => Ok(Self(RWLOCK | HELD)),
-            lock if lock.is_written() => Err("the thread holds it for writing already"),
-            _ => Err("the thread holds it for reading already"),
+    fn read(self, me: Id) -> Result<Taken<Self>, &'static str> {
+        match self.checked()?.writer() {
+            Some(writer) if writer == me => Err("the thread holds it for writing already"),
+            Some(writer) => Ok(Taken::Later(Some(writer))),
+            None if self.0 & READERS == READERS => Err("it has too many readers"),
+            None => Ok(Taken::Now(Self(self.0 + READER))),
         }
     }
 
-    fn exit(self) -> Result<Self, &'static str> {
-        match self.checked()? {
-            Self::FREE => Err("it is not held"),
-            lock if lock.is_written() => Ok(Self::FREE),
-            lock => Ok(Self(lock.0 - READER)),
+    /// Readers are not known: if there is `nobody_else`, the one who asks is a reader.
+    fn write(self, me: Id, nobody_else: bool) -> Result<Taken<Self>, &'static str> {
+        match self.checked()?.writer() {
+            Some(writer) if writer == me => Err("the thread holds it for writing already"),
+            Some(writer) => Ok(Taken::Later(Some(writer))),
+            None if self == Self::FREE => Ok(Taken::Now(Self::written_by(me))),
+            None if nobody_else => Err("the thread holds it for reading already"),
+            None => Ok(Taken::Later(None)),
         }
     }
 
-    fn upgrade(self) -> Result<Option<Self>, &'static str> {
+    fn exit(self, me: Id) -> Result<Self, &'static str> {
+        match self.checked()?.writer() {
+            Some(writer) if writer == me => Ok(Self::FREE),
+            Some(_) => Err("another thread holds it for writing"),
+            None if self == Self::FREE => Err("it is not held"),
+            None => Ok(Self(self.0 - READER)),
+        }
+    }
+
+    fn upgrade(self, me: Id) -> Result<Option<Self>, &'static str> {
         match self.checked()?.readers() {
             0 => Err("it is not held for reading"),
-            1 => Ok(Some(Self(RWLOCK | HELD))),
+            1 => Ok(Some(Self::written_by(me))),
             _ => Ok(None),
         }
     }
 
-    fn downgrade(self) -> Result<Self, &'static str> {
-        if self.checked()?.is_written() { Ok(Self(RWLOCK + READER)) } else { Err("it is not held for writing") }
+    fn downgrade(self, me: Id) -> Result<Self, &'static str> {
+        if self.checked()?.writer() == Some(me) { Ok(Self(RWLOCK + READER)) } else { Err("it is not held for writing") }
     }
+}
+
+/// Lets others run until `lock` may be free. `owner` holds it, as far as that is known.
+fn wait(call: &str, lock: *const u8, owner: Option<Id>) {
+    let mut who = Line::new();
+    // A line that is too long is cut.
+    let _ = match owner {
+        Some(owner) => thread::describe(owner, &mut who),
+        None => who.write_str("a reader"),
+    };
+    if owner.is_some_and(|owner| !thread::is_alive(owner)) {
+        panic_format(format_args!("{call} of lock {lock:p}: {} holds it", who.as_str()));
+    }
+    let who = who.as_str();
+    sleep::wait_for(lock.addr(), None, format_args!("{call} of lock {lock:p}: {who} holds it and sleeps, a deadlock"));
 }
 
 /// The answer of a transition; misuse ends the instance.
@@ -140,13 +188,20 @@ pub(crate) unsafe extern "C" fn mutex_destroy(lock: *mut u8) {
     }
 }
 
-/// Locks.
+/// Locks; lets others run while another context holds the mutex.
 ///
 /// # Safety
 /// `lock` must point to a mutex.
 pub(crate) unsafe extern "C" fn mutex_enter(lock: *mut u8) {
-    // SAFETY: as the caller says.
-    unsafe { set(lock, accept("mutex_enter", lock, mutex(lock).enter()).0) }
+    let me = thread::current();
+    loop {
+        // SAFETY: as the caller says.
+        match accept("mutex_enter", lock, unsafe { mutex(lock) }.enter(me)) {
+            // SAFETY: as the caller says.
+            Taken::Now(word) => return unsafe { set(lock, word.0) },
+            Taken::Later(owner) => wait("mutex_enter", lock, owner),
+        }
+    }
 }
 
 /// Unlocks.
@@ -155,7 +210,8 @@ pub(crate) unsafe extern "C" fn mutex_enter(lock: *mut u8) {
 /// `lock` must point to a mutex.
 pub(crate) unsafe extern "C" fn mutex_exit(lock: *mut u8) {
     // SAFETY: as the caller says.
-    unsafe { set(lock, accept("mutex_exit", lock, mutex(lock).exit()).0) }
+    unsafe { set(lock, accept("mutex_exit", lock, mutex(lock).exit(thread::current())).0) }
+    sleep::wake_lock(lock);
 }
 
 /// Locks if the mutex is free; answers whether it did.
@@ -165,7 +221,7 @@ pub(crate) unsafe extern "C" fn mutex_exit(lock: *mut u8) {
 pub(crate) unsafe extern "C" fn mutex_tryenter(lock: *mut u8) -> i32 {
     // SAFETY: as the caller says.
     unsafe {
-        if accept("mutex_tryenter", lock, mutex(lock).checked()).is_held() {
+        if accept("mutex_tryenter", lock, mutex(lock).checked()).owner().is_some() {
             return 0;
         }
         mutex_enter(lock);
@@ -179,7 +235,7 @@ pub(crate) unsafe extern "C" fn mutex_tryenter(lock: *mut u8) -> i32 {
 /// `lock` must point to a mutex.
 pub(crate) unsafe extern "C" fn mutex_owned(lock: *const u8) -> i32 {
     // SAFETY: as the caller says.
-    i32::from(unsafe { mutex(lock) }.is_held())
+    i32::from(unsafe { mutex(lock) }.owner() == Some(thread::current()))
 }
 
 /// A mutex with a reference count behind it.
@@ -287,16 +343,23 @@ pub(crate) unsafe extern "C" fn rw_destroy(lock: *mut u8) {
     }
 }
 
-/// Locks for reading or writing.
+fn take(word: Rwlock, how: i32) -> Result<Taken<Rwlock>, &'static str> {
+    let me = thread::current();
+    if how == RW_WRITER { word.write(me, !thread::any()) } else { word.read(me) }
+}
+
+/// Locks for reading or writing; lets others run while another context holds the lock.
 ///
 /// # Safety
 /// `lock` must point to a read/write lock.
 pub(crate) unsafe extern "C" fn rw_enter(lock: *mut u8, how: i32) {
-    // SAFETY: as the caller says.
-    unsafe {
-        let word = rwlock(lock);
-        let new = if how == RW_WRITER { word.write() } else { word.read() };
-        set(lock, accept("rw_enter", lock, new).0);
+    loop {
+        // SAFETY: as the caller says.
+        match accept("rw_enter", lock, take(unsafe { rwlock(lock) }, how)) {
+            // SAFETY: as the caller says.
+            Taken::Now(word) => return unsafe { set(lock, word.0) },
+            Taken::Later(owner) => wait("rw_enter", lock, owner),
+        }
     }
 }
 
@@ -308,11 +371,13 @@ pub(crate) unsafe extern "C" fn rw_tryenter(lock: *mut u8, how: i32) -> i32 {
     // SAFETY: as the caller says.
     unsafe {
         let word = accept("rw_tryenter", lock, rwlock(lock).checked());
-        let new = if how == RW_WRITER { word.write() } else { word.read() };
-        new.map_or(0, |new| {
-            set(lock, new.0);
-            1
-        })
+        match take(word, how) {
+            Ok(Taken::Now(new)) => {
+                set(lock, new.0);
+                1
+            }
+            Ok(Taken::Later(_)) | Err(_) => 0,
+        }
     }
 }
 
@@ -322,13 +387,14 @@ pub(crate) unsafe extern "C" fn rw_tryenter(lock: *mut u8, how: i32) -> i32 {
 /// `lock` must point to a read/write lock.
 pub(crate) unsafe extern "C" fn rw_exit(lock: *mut u8) {
     // SAFETY: as the caller says.
-    unsafe { set(lock, accept("rw_exit", lock, rwlock(lock).exit()).0) }
+    unsafe { set(lock, accept("rw_exit", lock, rwlock(lock).exit(thread::current())).0) }
+    sleep::wake_lock(lock);
 }
 
 unsafe extern "C" fn rw_tryupgrade(lock: *mut u8) -> i32 {
     // SAFETY: module code passes a read/write lock.
     unsafe {
-        accept("rw_tryupgrade", lock, rwlock(lock).upgrade()).map_or(0, |new| {
+        accept("rw_tryupgrade", lock, rwlock(lock).upgrade(thread::current())).map_or(0, |new| {
             set(lock, new.0);
             1
         })
@@ -337,7 +403,8 @@ unsafe extern "C" fn rw_tryupgrade(lock: *mut u8) -> i32 {
 
 unsafe extern "C" fn rw_downgrade(lock: *mut u8) {
     // SAFETY: module code passes a read/write lock.
-    unsafe { set(lock, accept("rw_downgrade", lock, rwlock(lock).downgrade()).0) }
+    unsafe { set(lock, accept("rw_downgrade", lock, rwlock(lock).downgrade(thread::current())).0) }
+    sleep::wake_lock(lock);
 }
 
 unsafe extern "C" fn rw_read_held(lock: *const u8) -> i32 {
@@ -345,18 +412,18 @@ unsafe extern "C" fn rw_read_held(lock: *const u8) -> i32 {
     i32::from(!lock.is_null() && unsafe { rwlock(lock) }.readers() > 0)
 }
 
-/// Whether the lock is held for writing.
+/// Whether the thread holds the lock for writing.
 ///
 /// # Safety
 /// `lock` must be null or point to a read/write lock.
 pub(crate) unsafe extern "C" fn rw_write_held(lock: *const u8) -> i32 {
     // SAFETY: as the caller says.
-    i32::from(!lock.is_null() && unsafe { rwlock(lock) }.is_written())
+    i32::from(!lock.is_null() && unsafe { rwlock(lock) }.writer() == Some(thread::current()))
 }
 
 unsafe extern "C" fn rw_lock_held(lock: *const u8) -> i32 {
     // SAFETY: module code passes a read/write lock.
-    unsafe { rw_read_held(lock) | rw_write_held(lock) }
+    unsafe { rw_read_held(lock) | i32::from(!lock.is_null() && rwlock(lock).writer().is_some()) }
 }
 
 unsafe extern "C" fn rw_lock_op(lock: *const u8) -> i32 {
@@ -386,7 +453,7 @@ pub(crate) unsafe extern "C" fn rw_obj_free(lock: *mut u8) -> bool {
     }
 }
 
-/// The big kernel lock: the instance itself, which its thread holds all the time.
+/// The big kernel lock: the instance itself, which whoever runs holds.
 unsafe extern "C" fn kernel_lock(_count: i32, _thread: *mut u8) {}
 
 unsafe extern "C" fn kernel_unlock(_count: i32, _thread: *mut u8, held: *mut i32) {
@@ -434,7 +501,7 @@ pub(crate) const EXPORTS: &[Export] = &[
 /// Ends the instance if the thread holds the mutex; otherwise 1, as debug kernels answer.
 unsafe extern "C" fn mutex_ownable(lock: *const u8) -> i32 {
     // SAFETY: module code passes a mutex.
-    accept("mutex_ownable", lock, unsafe { mutex(lock) }.enter());
+    accept("mutex_ownable", lock, unsafe { mutex(lock) }.enter(thread::current()));
     1
 }
 
@@ -444,35 +511,57 @@ mod tests {
     use crate::kernel::kernel;
     use crate::testing::Bench;
 
+    const ME: Id = Id::ENTRY;
+
+    fn other() -> Id {
+        Id::of(255).unwrap()
+    }
+
+    fn now<T>(taken: Result<Taken<T>, &'static str>) -> T {
+        match taken {
+            Ok(Taken::Now(word)) => word,
+            Ok(Taken::Later(_)) => panic!("it is held"),
+            Err(what) => panic!("{what}"),
+        }
+    }
+
     #[test]
     fn a_mutex_is_held_once() {
-        let held = Mutex::FREE.enter().unwrap();
-        assert!(held.is_held() && !Mutex::FREE.is_held());
-        assert!(held.enter().is_err());
+        let held = now(Mutex::FREE.enter(ME));
+        assert_eq!((held.owner(), Mutex::FREE.owner()), (Some(ME), None));
+        assert!(held.enter(ME).is_err());
+        assert_eq!(held.enter(other()), Ok(Taken::Later(Some(ME))));
         assert!(held.destroy().is_err());
-        assert_eq!(held.exit(), Ok(Mutex::FREE));
-        assert!(Mutex::FREE.exit().is_err());
-        assert!(Mutex(0).enter().is_err());
-        assert!(Mutex(!0).exit().is_err());
-        assert!(!Mutex(HELD).is_held());
+        assert!(held.exit(other()).is_err());
+        assert_eq!(held.exit(ME), Ok(Mutex::FREE));
+        assert!(Mutex::FREE.exit(ME).is_err());
+        assert!(Mutex(0).enter(ME).is_err());
+        assert!(Mutex(!0).exit(ME).is_err());
+        assert_eq!(Mutex(ME.number()).owner(), None);
+        assert_eq!(now(Mutex::FREE.enter(other())).owner(), Some(other()));
     }
 
     #[test]
     fn a_rwlock_has_readers_or_a_writer() {
-        let one = Rwlock::FREE.read().unwrap();
-        let two = one.read().unwrap();
+        let one = now(Rwlock::FREE.read(ME));
+        let two = now(one.read(other()));
         assert_eq!(two.readers(), 2);
-        assert!(one.write().is_err());
-        assert_eq!(two.upgrade(), Ok(None));
-        assert_eq!(two.exit(), Ok(one));
-        let written = one.upgrade().unwrap().unwrap();
-        assert!(written.is_written() && written.read().is_err() && written.write().is_err());
-        assert_eq!(written.downgrade(), Ok(one));
-        assert_eq!(written.exit(), Ok(Rwlock::FREE));
-        assert!(Rwlock::FREE.exit().is_err() && Rwlock::FREE.upgrade().is_err() && one.downgrade().is_err());
-        assert!(Rwlock(MUTEX).read().is_err());
+        assert!(one.write(ME, true).is_err());
+        assert_eq!(one.write(ME, false), Ok(Taken::Later(None)));
+        assert_eq!(two.upgrade(ME), Ok(None));
+        assert_eq!(two.exit(ME), Ok(one));
+        let written = one.upgrade(ME).unwrap().unwrap();
+        assert_eq!((written.writer(), written.readers()), (Some(ME), 0));
+        assert!(written.read(ME).is_err() && written.write(ME, false).is_err());
+        assert_eq!(written.read(other()), Ok(Taken::Later(Some(ME))));
+        assert_eq!(written.write(other(), false), Ok(Taken::Later(Some(ME))));
+        assert!(written.exit(other()).is_err() && written.downgrade(other()).is_err());
+        assert_eq!(written.downgrade(ME), Ok(one));
+        assert_eq!(written.exit(ME), Ok(Rwlock::FREE));
+        assert!(Rwlock::FREE.exit(ME).is_err() && Rwlock::FREE.upgrade(ME).is_err() && one.downgrade(ME).is_err());
+        assert!(Rwlock(MUTEX).read(ME).is_err());
         assert_eq!(Rwlock(MUTEX | READER).readers(), 0);
-        assert!(Rwlock(RWLOCK | READERS).read().is_err());
+        assert!(Rwlock(RWLOCK | READERS).read(ME).is_err());
     }
 
     #[test]

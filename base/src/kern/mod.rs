@@ -20,6 +20,7 @@ pub(crate) mod hash;
 pub(crate) mod heap;
 pub(crate) mod humanize;
 pub(crate) mod kauth;
+pub(crate) mod kthread;
 pub(crate) mod later;
 pub(crate) mod lock;
 pub(crate) mod memory;
@@ -41,6 +42,7 @@ pub(crate) mod secmodel;
 pub(crate) mod sleep;
 pub(crate) mod string;
 pub(crate) mod sysctl;
+pub(crate) mod thread;
 pub(crate) mod time;
 pub(crate) mod uio;
 pub(crate) mod vmem;
@@ -65,6 +67,7 @@ pub(crate) struct State {
     pub(crate) later: later::State,
     pub(crate) secmodel: secmodel::State,
     pub(crate) sleep: sleep::State,
+    pub(crate) thread: thread::State,
     pub(crate) dirhash: dirhash::State,
     pub(crate) entropy: entropy::State,
     pub(crate) vmem: vmem::State,
@@ -85,6 +88,7 @@ impl State {
             later: later::State::default(),
             secmodel: secmodel::State::default(),
             sleep: sleep::State::default(),
+            thread: thread::State::default(),
             dirhash: dirhash::State::default(),
             entropy: entropy::State::default(),
             vmem: vmem::State::default(),
@@ -111,6 +115,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         hash::EXPORTS,
         humanize::EXPORTS,
         kauth::EXPORTS,
+        kthread::EXPORTS,
         lock::EXPORTS,
         memory::EXPORTS,
         misc::EXPORTS,

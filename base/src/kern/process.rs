@@ -1,4 +1,4 @@
-//! The one thread and process that module code sees, and the processor it runs on.
+//! The first thread, the one process that module code sees, and the processor it runs on.
 
 use super::{cred, lock, memory, uio};
 use crate::abi::Abi;
@@ -28,7 +28,14 @@ impl Default for State {
     }
 }
 
-/// The current thread: `lwp0`.
+impl State {
+    /// Makes another thread current: its `lwp` and its interrupt level. Answers those of the thread before.
+    pub(crate) fn switch(&self, (lwp, level): (*mut u8, i32)) -> (*mut u8, i32) {
+        (self.lwp.replace(lwp), self.ipl.replace(level))
+    }
+}
+
+/// The current thread: `lwp0`, or that of the [kernel thread](super::thread) that runs.
 pub(crate) extern "C" fn curlwp() -> *mut u8 {
     kernel().kern.process.lwp.get()
 }

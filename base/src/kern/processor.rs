@@ -41,6 +41,7 @@ unsafe extern "C" fn softint_schedule(soft: *mut u8) {
 
 unsafe extern "C" fn softint_disestablish(soft: *mut u8) {
     kernel().kern.later.cancel(soft.addr());
+    later::drain(soft.addr());
     // SAFETY: module code gives the interrupt up.
     unsafe { memory::free(soft) }
 }

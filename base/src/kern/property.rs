@@ -127,6 +127,11 @@ impl Object {
         unsafe { core::slice::from_raw_parts(self.elements, self.count) }
     }
 
+    /// A number whatever its sign.
+    fn wide(&self) -> i128 {
+        if self.unsigned { self.number.into() } else { self.number.cast_signed().into() }
+    }
+
     fn bytes(&self) -> &[u8] {
         // SAFETY: the block holds as many.
         unsafe { core::slice::from_raw_parts(if self.bytes.is_null() { ptr::dangling() } else { self.bytes }, self.length) }
@@ -267,6 +272,11 @@ unsafe extern "C" fn string_equals(object: *mut Object, text: *const u8) -> bool
     unsafe { of_kind(object, STRING).is_some_and(|found| found.bytes() == string::bytes(text)) }
 }
 
+unsafe extern "C" fn strings_equal(object: *mut Object, other: *mut Object) -> bool {
+    // SAFETY: as above.
+    unsafe { of_kind(object, STRING).zip(of_kind(other, STRING)) }.is_some_and(|(one, other)| one.bytes() == other.bytes())
+}
+
 unsafe extern "C" fn string_create(text: *const u8) -> *mut Object {
     // SAFETY: module code passes a C string.
     with_bytes(STRING, unsafe { string::bytes(text) })
@@ -288,6 +298,16 @@ unsafe extern "C" fn number_value(object: *mut Object) -> u64 {
 unsafe extern "C" fn number_unsigned(object: *mut Object) -> bool {
     // SAFETY: as above.
     unsafe { of_kind(object, NUMBER) }.is_some_and(|found| found.unsigned)
+}
+
+unsafe extern "C" fn number_equals(object: *mut Object, value: i64) -> bool {
+    // SAFETY: as above.
+    unsafe { of_kind(object, NUMBER) }.is_some_and(|found| found.wide() == value.into())
+}
+
+unsafe extern "C" fn number_equals_unsigned(object: *mut Object, value: u64) -> bool {
+    // SAFETY: as above.
+    unsafe { of_kind(object, NUMBER) }.is_some_and(|found| found.wide() == value.into())
 }
 
 unsafe extern "C" fn bool_create(value: bool) -> *mut Object {
@@ -434,7 +454,7 @@ macro_rules! widths {
             // SAFETY: as above.
             unsafe {
                 let Some(value) = of_kind(dictionary_get(object, key), NUMBER) else { return false };
-                let wide: i128 = if value.unsigned { value.number.into() } else { value.number.cast_signed().into() };
+                let wide = value.wide();
                 <$ty>::try_from(wide).map(|value| out.write(value)).is_ok()
             }
         }
@@ -514,11 +534,14 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("prop_string_cstring_nocopy", string_text),
     function!("prop_string_size", string_size),
     function!("prop_string_equals_cstring", string_equals),
+    function!("prop_string_equals", strings_equal),
     function!("prop_number_create_integer", number_create),
     function!("prop_number_create_unsigned_integer", number_create_unsigned),
     function!("prop_number_integer_value", number_value),
     function!("prop_number_unsigned_integer_value", number_value),
     function!("prop_number_unsigned", number_unsigned),
+    function!("prop_number_equals_integer", number_equals),
+    function!("prop_number_equals_unsigned_integer", number_equals_unsigned),
     function!("prop_bool_create", bool_create),
     function!("prop_bool_true", bool_true),
     function!("prop_data_data_nocopy", data_bytes),

@@ -39,10 +39,12 @@ unsafe extern "C" fn workqueue_enqueue(queue: *mut u8, work: *mut u8, _processor
 /// Runs what was enqueued, so that the caller may free it.
 unsafe extern "C" fn workqueue_wait(queue: *mut u8, _work: *mut u8) {
     later::run_of(queue.addr());
+    later::drain(queue.addr());
 }
 
 unsafe extern "C" fn workqueue_destroy(queue: *mut u8) {
     later::run_of(queue.addr());
+    later::drain(queue.addr());
     // SAFETY: module code gives the queue up.
     unsafe { memory::free(queue) }
 }

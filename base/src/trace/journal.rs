@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 /// A call that is going on.
-pub(super) struct Frame {
+pub(crate) struct Frame {
     pub(super) name: &'static str,
     /// Where its return address lies.
     pub(super) slot: *mut usize,
@@ -15,10 +15,13 @@ pub(super) struct Frame {
     pub(super) back: usize,
 }
 
+/// Calls of a context that are going on, the innermost last.
+pub(crate) type Calls = Vec<Frame>;
+
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) names: Names,
-    frames: Vec<Frame>,
+    frames: Calls,
     /// The innermost call, if nothing happened in it yet.
     open: Option<String>,
     /// The last line, and how often it came.
@@ -48,8 +51,16 @@ impl Journal {
         (text, back)
     }
 
+    /// Another context goes on: exchanges the calls that are going on; answers text to write.
+    pub(super) fn switch(&mut self, calls: &mut Calls) -> String {
+        let mut text = String::new();
+        self.settle(&mut text);
+        core::mem::swap(&mut self.frames, calls);
+        text
+    }
+
     /// Forgets the calls that are going on, outermost first.
-    pub(super) fn abandon(&mut self) -> Vec<Frame> {
+    pub(super) fn abandon(&mut self) -> Calls {
         core::mem::take(&mut self.frames)
     }
 
@@ -107,6 +118,19 @@ mod tests {
         let (more, back) = journal.end(result);
         assert_eq!(back, 7);
         text.push_str(&more);
+    }
+
+    #[test]
+    fn each_context_has_calls_of_its_own() {
+        let (mut journal, mut text, mut other) = (Journal::default(), String::new(), super::Calls::new());
+        begin(&mut journal, "sleep", &mut text);
+        text.push_str(&journal.switch(&mut other));
+        begin(&mut journal, "wake", &mut text);
+        end(&mut journal, 0, &mut text);
+        text.push_str(&journal.switch(&mut other));
+        end(&mut journal, 1, &mut text);
+        text.push_str(&journal.finish());
+        assert_eq!(text, "sleep(1)\nwake(1) = 0\n... sleep = 1\n");
     }
 
     #[test]

@@ -13,7 +13,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::sync::atomic::{AtomicBool, Ordering};
-use journal::{Frame, Journal};
+use journal::Journal;
+pub(crate) use journal::{Calls, Frame};
 use spin::Once;
 
 /// Arguments shown for each call, whatever their number: those that travel in registers on x86-64.
@@ -87,6 +88,14 @@ impl State {
             unsafe { frame.slot.write(frame.back) };
         }
         print(&self.rest());
+    }
+
+    /// Sets aside the calls of the context that ran and goes on with those in `calls`; called again, the other way round.
+    pub(crate) fn switch(&self, calls: &RefCell<Calls>) {
+        if self.what == Trace::Log {
+            let text = self.journal.borrow_mut().switch(&mut calls.borrow_mut());
+            print(&text);
+        }
     }
 
     /// What is not written yet.

@@ -20,6 +20,7 @@ use crate::abi::constants::{
 use crate::export::{Export, function};
 use crate::kern::errno::{EBUSY, EINVAL, ENOENT, EOPNOTSUPP, EPASSTHROUGH};
 use crate::kern::panic::{panic_format, panic_message};
+use crate::kern::{sleep, thread};
 use crate::kernel::kernel;
 use alloc::vec::Vec;
 
@@ -57,24 +58,31 @@ fn unlocked(word: i32) -> Option<i32> {
 
 /// Takes a vnode's lock as `flags` ask, whatever has become of its file system.
 ///
-/// Whoever holds it is further up the stack, so waiting would never end: without `LK_NOWAIT` a held lock ends the instance.
+/// Without kernel threads whoever holds it is further up the stack, so waiting would never end: without `LK_NOWAIT` a held lock
+/// ends the instance. With threads, others run until it is free.
 pub(crate) fn lock_vnode(vp: Vnode, flags: i32) -> i32 {
     let word = &vp.side().lock;
     let converts = kernel().abi.vnode.v_interlock.is_present() && flags & (LK_UPGRADE | LK_DOWNGRADE) != 0;
-    let next = if converts {
-        convert(word.get(), flags & LK_UPGRADE != 0)
-    } else {
-        debug_assert!(flags & (LK_SHARED | LK_EXCLUSIVE) != 0, "a lock of no kind");
-        locked(word.get(), flags & LK_SHARED != 0)
-    };
-    if let Some(next) = next {
-        word.set(next);
-        return 0;
+    loop {
+        let next = if converts {
+            convert(word.get(), flags & LK_UPGRADE != 0)
+        } else {
+            debug_assert!(flags & (LK_SHARED | LK_EXCLUSIVE) != 0, "a lock of no kind");
+            locked(word.get(), flags & LK_SHARED != 0)
+        };
+        if let Some(next) = next {
+            word.set(next);
+            return 0;
+        }
+        if i64::from(flags) & kernel().abi.constant.lk_nowait != 0 {
+            return EBUSY;
+        }
+        if !thread::any() {
+            panic_format(format_args!("vnode {:p} (tag {}) is locked by its own user", vp.0, vp.tag()));
+        }
+        let what = format_args!("vnode {:p} (tag {}) is locked, a deadlock", vp.0, vp.tag());
+        sleep::wait_for(word.as_ptr().addr(), None, what);
     }
-    if i64::from(flags) & kernel().abi.constant.lk_nowait != 0 {
-        return EBUSY;
-    }
-    panic_format(format_args!("vnode {:p} (tag {}) is locked by its own user", vp.0, vp.tag()));
 }
 
 fn convert(word: i32, up: bool) -> Option<i32> {
@@ -98,7 +106,10 @@ pub(crate) unsafe extern "C" fn lock(arguments: *mut u8) -> i32 {
 
 fn unlock_vnode(vp: Vnode) {
     match unlocked(vp.side().lock.get()) {
-        Some(next) => vp.side().lock.set(next),
+        Some(next) => {
+            vp.side().lock.set(next);
+            sleep::wake_lock(vp.side().lock.as_ptr().cast());
+        }
         None => panic_format(format_args!("vnode {:p} (tag {}) is unlocked, but not locked", vp.0, vp.tag())),
     }
 }

@@ -6,10 +6,10 @@ use super::lost;
 use super::object::{Buf, Vnode};
 use crate::abi::constants::{B_ASYNC, B_COWDONE, B_MEDIA_FLAGS, B_PHYS, B_RAW, B_READ, BC_BUSY, BO_DONE, BPRIO_DEFAULT};
 use crate::export::{Export, function};
-use crate::kern::condition;
 use crate::kern::errno::EIO;
 use crate::kern::memory;
 use crate::kern::panic::{panic_format, panic_message};
+use crate::kern::{condition, sleep, thread};
 use crate::kernel::kernel;
 use core::ptr;
 
@@ -72,6 +72,8 @@ pub(crate) fn done(bp: Buf) {
             lost::note(bp.vnode(), bp.error());
         }
         super::buffer::release(bp, 0);
+    } else {
+        sleep::wake(bp.0.addr());
     }
 }
 
@@ -91,10 +93,13 @@ unsafe extern "C" fn biodone(bp: Buf) {
     done(bp);
 }
 
-/// The outcome of a transfer.
+/// The outcome of a transfer; a kernel thread may have to end it first.
 pub(crate) fn wait(bp: Buf) -> i32 {
-    if bp.oflags() & BO_DONE == 0 {
-        panic_message("biowait for a transfer that nobody will end");
+    while bp.oflags() & BO_DONE == 0 {
+        if !thread::any() {
+            panic_message("biowait for a transfer that nobody will end");
+        }
+        sleep::wait_for(bp.0.addr(), None, format_args!("biowait for a transfer"));
     }
     bp.error()
 }

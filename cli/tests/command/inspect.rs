@@ -33,7 +33,7 @@ fn what_a_module_is() {
     assert!(lines.iter().any(|line| line.ends_with("uses  rumpns_vfs_attach")), "{}", outcome.text());
     let missing = run(&["inspect", text(&sample("missing")), text(&sample("services_end_trap"))]).succeeded();
     for wanted in
-        ["rumpns_no_such_function (missing: the base kernel does not offer it)", "rumpns_kthread_exit (declared trap: threads"]
+        ["rumpns_no_such_function (missing: the base kernel does not offer it)", "rumpns_soisconnected (declared trap: sockets"]
     {
         assert!(missing.text().contains(wanted), "{wanted}: {}", missing.text());
     }

@@ -107,8 +107,9 @@ fn an_empty_directory_is_an_error() {
 
 #[test]
 fn a_trace_says_which_traps_are_linked_and_what_is_called() {
-    let outcome = load(&["--trace", "services_end_trap"]).failed(&["declared trap kthread_exit was called"]);
-    for wanted in ["services_end_trap links against the declared trap kthread_exit: threads", "panic: declared trap kthread_exit"]
+    let outcome = load(&["--trace", "services_end_trap"]).failed(&["declared trap soisconnected was called"]);
+    for wanted in
+        ["services_end_trap links against the declared trap soisconnected: sockets", "panic: declared trap soisconnected"]
     {
         assert!(outcome.errors.contains(wanted), "{wanted}: {}", outcome.errors);
     }

@@ -5,7 +5,7 @@ MODULE_RECORD(services_end, NETBSD_VERSION, MODULE_CLASS_MISC, NAME, NULL);
 
 void vpanic(const char *, va_list) __attribute__((noreturn));
 void kern_assert(const char *, ...), __stack_chk_fail(void), __stack_chk_fail_local(void);
-void kthread_exit(int) __attribute__((noreturn));
+void soisconnected(struct socket *);
 void cpu_reboot(int, char *) __attribute__((noreturn));
 
 void mutex_init(struct kmutex *, int, int), mutex_destroy(struct kmutex *), mutex_enter(struct kmutex *);
@@ -30,6 +30,48 @@ after_rw_destroy(void)
 	rw_init(&lock);
 	rw_destroy(&lock);
 	rw_enter(&lock, RW_READER);
+}
+
+int kthread_create(int, int, struct cpu_info *, void (*)(void *), void *, struct lwp **, const char *, ...);
+int kpause(const char *, bool, int, struct kmutex *);
+void cv_init(struct kcondvar *, const char *), cv_wait(struct kcondvar *, struct kmutex *);
+
+static void __attribute__((unused))
+panics(void *argument)
+{
+	panic("services_end: %s", (const char *)argument);
+}
+
+/* The thread ends the instance when this start returns. */
+static void __attribute__((unused))
+in_thread(void)
+{
+	kthread_create(PRI_NONE, 0, NULL, panics, (void *)(uintptr_t)"in a thread", NULL, "doomed");
+}
+
+static struct kmutex dead_lock;
+static struct kcondvar never;
+
+static void __attribute__((unused))
+keeps(void *argument)
+{
+	struct kmutex other;
+
+	(void)argument;
+	mutex_enter(&dead_lock);
+	mutex_init(&other, MUTEX_DEFAULT, IPL_NONE);
+	mutex_enter(&other);
+	cv_wait(&never, &other);
+}
+
+static void __attribute__((unused))
+deadlock(void)
+{
+	mutex_init(&dead_lock, MUTEX_DEFAULT, IPL_NONE);
+	cv_init(&never, "never");
+	kthread_create(PRI_NONE, 0, NULL, keeps, NULL, NULL, "keeper");
+	kpause("keeper", false, 1, NULL);
+	mutex_enter(&dead_lock);
 }
 
 /* Not all variants use it. */

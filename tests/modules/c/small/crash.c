@@ -1,4 +1,4 @@
-/* Does what no module should, while it starts: STORE, DIVIDE, LOOP, JUMP, PASS or PANIC. */
+/* Does what no module should, while it starts: STORE, DIVIDE, LOOP, JUMP, PASS, PANIC or, in a kernel thread, THREAD. */
 #include "kernel.h"
 
 #ifndef CLASS
@@ -16,6 +16,14 @@ static __attribute__((noinline)) int
 crash_pass(void)
 {
 	return (int)strlen((const char *)crash_address) + crash_zero;
+}
+#elif defined(THREAD)
+int kthread_create(int, int, struct cpu_info *, void (*)(void *), void *, struct lwp **, const char *, ...);
+
+static void
+crash_thread(void *argument)
+{
+	*(volatile int *)argument = 1;
 }
 #elif defined(PANIC)
 static __attribute__((noinline)) int
@@ -46,6 +54,8 @@ crash_modcmd(modcmd_t command, void *argument)
 	return ((int (*)(void))crash_address)() + crash_zero;
 #elif defined(PASS)
 	return crash_pass() + crash_zero;
+#elif defined(THREAD)
+	return kthread_create(PRI_NONE, 0, NULL, crash_thread, (void *)crash_address, NULL, "crash");
 #elif defined(PANIC)
 	return crash_panic() + crash_zero;
 #else
