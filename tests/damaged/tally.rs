@@ -51,6 +51,8 @@ fn classify(end: &End) -> (Class, String) {
         "ok" => (Class::Ok, String::new()),
         "errno" => (Class::Errno, text.into()),
         "left" => (Class::Left, text.into()),
+        // A panic of the server's own code ends the instance as well.
+        "ended" if text.starts_with("ended panic: ") && text.contains(".rs:") => (Class::Crash, text.into()),
         "ended" => (Class::Ended, without_addresses(text.split(" (called from").next().unwrap_or_default())),
         // Where in the loop it was is chance; who called the loop is not.
         "runaway" if text.starts_with("runaway module") => (Class::Endless, text.rsplit(' ').next().unwrap_or_default().into()),
