@@ -32,6 +32,7 @@ pub(crate) mod printf;
 pub(crate) mod process;
 pub(crate) mod processor;
 pub(crate) mod property;
+pub(crate) mod property_compare;
 pub(crate) mod property_list;
 pub(crate) mod quota;
 pub(crate) mod random;
@@ -123,6 +124,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         processor::EXPORTS,
         property::EXPORTS,
         property_list::EXPORTS,
+        property_compare::EXPORTS,
         quota::EXPORTS,
         random::EXPORTS,
         rbtree::EXPORTS,

@@ -12,7 +12,7 @@ use rumpload::properties::{Properties, Value};
 
 const LIVE: u32 = 0x7072_6f70;
 const BOOL: u32 = u32::from_be_bytes(*b"bool");
-const NUMBER: u32 = u32::from_be_bytes(*b"nmbr");
+pub(super) const NUMBER: u32 = u32::from_be_bytes(*b"nmbr");
 const STRING: u32 = u32::from_be_bytes(*b"stng");
 const DATA: u32 = u32::from_be_bytes(*b"data");
 const ARRAY: u32 = u32::from_be_bytes(*b"aray");
@@ -247,17 +247,17 @@ pub(crate) unsafe extern "C" fn release(object: *mut Object) {
     }
 }
 
-unsafe extern "C" fn object_type(object: *mut Object) -> u32 {
+pub(super) unsafe extern "C" fn object_type(object: *mut Object) -> u32 {
     // SAFETY: module code passes null or a live object.
     unsafe { object.as_ref() }.map_or(0, |object| object.kind)
 }
 
-unsafe extern "C" fn string_text(object: *mut Object) -> *const u8 {
+pub(super) unsafe extern "C" fn string_text(object: *mut Object) -> *const u8 {
     // SAFETY: module code passes null or a live object.
     unsafe { of_kind(object, STRING) }.map_or(ptr::null(), |found| found.bytes)
 }
 
-unsafe extern "C" fn string_size(object: *mut Object) -> usize {
+pub(super) unsafe extern "C" fn string_size(object: *mut Object) -> usize {
     // SAFETY: as above.
     unsafe { of_kind(object, STRING) }.map_or(0, |found| found.length)
 }
@@ -267,25 +267,25 @@ unsafe extern "C" fn string_equals(object: *mut Object, text: *const u8) -> bool
     unsafe { of_kind(object, STRING).is_some_and(|found| found.bytes() == string::bytes(text)) }
 }
 
-unsafe extern "C" fn string_create(text: *const u8) -> *mut Object {
+pub(super) unsafe extern "C" fn string_create(text: *const u8) -> *mut Object {
     // SAFETY: module code passes a C string.
     with_bytes(STRING, unsafe { string::bytes(text) })
 }
 
-unsafe extern "C" fn number_create(value: u64) -> *mut Object {
+pub(super) unsafe extern "C" fn number_create(value: u64) -> *mut Object {
     with_number(NUMBER, value, false)
 }
 
-unsafe extern "C" fn number_create_unsigned(value: u64) -> *mut Object {
+pub(super) unsafe extern "C" fn number_create_unsigned(value: u64) -> *mut Object {
     with_number(NUMBER, value, true)
 }
 
-unsafe extern "C" fn number_value(object: *mut Object) -> u64 {
+pub(super) unsafe extern "C" fn number_value(object: *mut Object) -> u64 {
     // SAFETY: module code passes null or a live object.
     unsafe { of_kind(object, NUMBER) }.map_or(0, |found| found.number)
 }
 
-unsafe extern "C" fn number_unsigned(object: *mut Object) -> bool {
+pub(super) unsafe extern "C" fn number_unsigned(object: *mut Object) -> bool {
     // SAFETY: as above.
     unsafe { of_kind(object, NUMBER) }.is_some_and(|found| found.unsigned)
 }
