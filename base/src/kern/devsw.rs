@@ -99,6 +99,17 @@ pub(crate) fn block_switch(device: u64) -> *const u8 {
     state().find(|driver| driver.block_major == wanted, |driver| driver.block).unwrap_or(ptr::null())
 }
 
+/// The `struct cdevsw` of a driver's device; null without one.
+pub(crate) fn character_switch(device: u64) -> *const u8 {
+    let wanted = major(device);
+    state().find(|driver| driver.character_major == wanted, |driver| driver.character).unwrap_or(ptr::null())
+}
+
+/// The major number of a driver that is there.
+pub(crate) fn character_major(name: &[u8]) -> Option<u32> {
+    state().find(|driver| driver.name == name && !driver.character.is_null(), |driver| driver.character_major as u32)
+}
+
 unsafe extern "C" fn devsw_attach(
     name: *const u8,
     block: *const u8,
@@ -128,8 +139,7 @@ unsafe extern "C" fn devsw_detach(block: *const u8, character: *const u8) -> i32
 }
 
 unsafe extern "C" fn cdevsw_lookup(device: u64) -> *const u8 {
-    let wanted = major(device);
-    state().find(|driver| driver.character_major == wanted, |driver| driver.character).unwrap_or(ptr::null())
+    character_switch(device)
 }
 
 unsafe extern "C" fn cdevsw_lookup_major(switch: *const u8) -> i32 {
@@ -188,7 +198,7 @@ unsafe extern "C" fn seltrue_kqfilter(_device: u64, _note: *mut u8) -> i32 {
 }
 
 /// Filter of devices that are always ready: how much there is nobody knows.
-unsafe extern "C" fn filt_seltrue(note: *mut u8, _hint: isize) -> i32 {
+pub(super) unsafe extern "C" fn filt_seltrue(note: *mut u8, _hint: isize) -> i32 {
     let abi = kernel().abi;
     // SAFETY: module code passes a `struct knote`.
     unsafe { abi.kevent.data.write(abi.knote.kn_kevent.ptr(note), 0_i64) };
