@@ -6,13 +6,13 @@ use super::process::curlwp;
 use super::{cred, lock, memory};
 use crate::abi::constants::{DTYPE_MISC, DTYPE_VNODE, F_SETFL, FREAD, FWRITE};
 use crate::export::{Export, function};
-use crate::kernel::kernel;
+use crate::kernel::{Kernel, kernel};
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ptr;
 
 /// Descriptors there may be.
-const LIMIT: usize = 256;
+const LIMIT: usize = 128;
 /// Flags of an open that stay with its file: how it is used, and that it does not wait, appends, or is synchronous.
 const KEPT: i32 = FREAD | FWRITE | 0x4 | 0x8 | 0x40 | 0x80;
 
@@ -27,10 +27,52 @@ struct Slot {
     holds: u32,
 }
 
+/// `struct fdfile` up to its file: what modules that list descriptors look at.
+#[repr(C)]
+struct Shown {
+    flags: [u8; 4],
+    references: u32,
+    file: *mut u8,
+    /// Notes, and who waits for the end.
+    rest: [usize; 4],
+}
+
 /// The one process's table.
-#[derive(Default)]
 pub(crate) struct State {
     slots: RefCell<Vec<Option<Slot>>>,
+    /// One per descriptor.
+    shown: Cell<*mut Shown>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { slots: RefCell::default(), shown: Cell::new(ptr::null_mut()) }
+    }
+}
+
+/// Lets modules find the table by way of thread and process.
+pub(crate) fn fill(kernel: &Kernel) {
+    let abi = kernel.abi;
+    let all = memory::alloc_or_end(LIMIT * size_of::<Shown>(), true).cast::<Shown>();
+    let table = memory::alloc_or_end(abi.fdtab.dt_ff.offset() + LIMIT * size_of::<usize>(), true);
+    let descriptors = memory::alloc_or_end(abi.filedesc.size, true);
+    // SAFETY: fresh blocks of these sizes; the exports have those of their structures.
+    unsafe {
+        abi.fdtab.dt_nfiles.write(table, LIMIT as u32);
+        let first = abi.fdtab.dt_ff.ptr::<*mut Shown>(table);
+        (0..LIMIT).for_each(|at| first.add(at).write(all.add(at)));
+        abi.filedesc.fd_dt.write(descriptors, table);
+        abi.filedesc.fd_refcnt.write(descriptors, 1_i32);
+        abi.lwp.l_fd.write(kernel.data("lwp0"), descriptors);
+        abi.proc.p_fd.write(kernel.data("proc0"), descriptors);
+    }
+    kernel.kern.descriptor.shown.set(all);
+}
+
+/// Says in the table which file a number has.
+fn show(number: u32, file: *mut u8) {
+    // SAFETY: numbers in use are below the limit.
+    unsafe { (*kernel().kern.descriptor.shown.get().add(number as usize)).file = file };
 }
 
 /// Runs `work` on a number's slot; nothing for numbers not in use.
@@ -100,6 +142,7 @@ unsafe extern "C" fn fd_affix(_proc: *mut u8, file: *mut u8, number: u32) {
     if shown != Some(true) {
         panic_format(format_args!("file {file:p} cannot become descriptor {number}"));
     }
+    show(number, file);
     // SAFETY: the slot's file.
     unsafe { count(file, 1) };
 }
@@ -175,6 +218,7 @@ pub(crate) unsafe extern "C" fn fd_close(number: u32) -> i32 {
         None => return EBADF,
     }
     let Some(slot) = take(number) else { return EBADF };
+    show(number, ptr::null_mut());
     // SAFETY: what the descriptor referred to.
     unsafe { close_file(slot.file) }
 }

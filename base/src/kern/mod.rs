@@ -7,6 +7,7 @@ pub(crate) mod atomic;
 pub(crate) mod autoconf;
 pub(crate) mod calendar;
 pub(crate) mod callout;
+pub(crate) mod cdev;
 pub(crate) mod condition;
 pub(crate) mod console;
 pub(crate) mod cred;
@@ -105,6 +106,7 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         atomic::EXPORTS,
         calendar::EXPORTS,
         callout::EXPORTS,
+        cdev::EXPORTS,
         condition::EXPORTS,
         console::EXPORTS,
         registration::EXPORTS,
@@ -155,6 +157,7 @@ pub(crate) fn fill(kernel: &Kernel) {
     time::fill(kernel);
     uio::fill(kernel);
     process::fill(kernel);
+    descriptor::fill(kernel);
     filter::fill(kernel);
     pool::fill(kernel);
     random::fill(kernel);

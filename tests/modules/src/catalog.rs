@@ -144,6 +144,7 @@ pub const RECIPES: &[Recipe] = &[
     end("services_end_reboot", &["NAME=\"services_end_reboot\"", "HOW=cpu_reboot(0, (char *)0)"]),
     recipe("services_pages", &[source!("services/pages.c")]),
     recipe("chardev", &[source!("small/chardev.c")]),
+    recipe("services_cdev", &[source!("services/cdev.c")]),
     recipe("services_files", &[source!("services/files.c")]),
     recipe("services_special", &[source!("services/special.c")]),
     recipe("services_transfers", &[source!("services/transfers.c")]),

@@ -51,7 +51,37 @@ ready(void)
 	return 0;
 }
 
+/* `struct fdfile` up to its file. */
+struct fdfile {
+	char flags[4];
+	unsigned references;
+	struct file *file;
+};
+
+struct table {
+	unsigned count;
+	struct table *link;
+	struct fdfile *all[128];
+};
+
+/* `struct filedesc` up to its table. */
+struct descriptors {
+	char builtin[384];
+	void *lock;
+	const struct table *table;
+};
+
+/* The file of a number, as who lists them finds it. */
+static struct file *
+listed(unsigned number)
+{
+	const struct table *table = ((const struct descriptors *)curlwp->l_fd)->table;
+
+	return number < table->count ? table->all[number]->file : NULL;
+}
+
 static int closed;
+extern struct proc proc0;
 
 static int
 close(struct file *file)
@@ -74,14 +104,16 @@ checks(void)
 	CHECK(fd_allocfile(&file, &number) == 0 && file != NULL && number == 0 && file->cred == curlwp->l_cred);
 	CHECK(fd_allocfile(&other, &second) == 0 && second == 1 && other != file);
 	/* Not to be found before it is complete. */
-	CHECK(fd_getfile(number) == NULL);
+	CHECK(fd_getfile(number) == NULL && listed(number) == NULL && proc0.p_fd == curlwp->l_fd);
 	fd_abort(NULL, other, second);
 	CHECK(fd_allocfile(&other, &third) == 0 && third == second);
 	CHECK(fd_clone(file, number, 3, &operations, &closed) == EMOVEFD && curlwp->l_dupfd == number);
 	CHECK(file->ops == &operations && file->data == &closed && fd_getfile(number) == file);
+	CHECK(listed(number) == file);
 	CHECK(fd_getvnode(number, &found) == EINVAL && found == NULL);
 	fd_putfile(number);
 	CHECK(fd_getfile(number) == file && fd_close(number) == ENXIO && closed == 1 && fd_getfile(number) == NULL);
+	CHECK(listed(number) == NULL);
 	/* One that has no operations closes as well. */
 	fd_affix(NULL, other, third);
 	CHECK(fd_getfile(third) == other && fd_close(third) == 0 && fd_getfile(third) == NULL);
