@@ -47,7 +47,7 @@ impl Kernel {
         })
     }
 
-    /// Takes the device `path` away.
+    /// Takes the device `path` away, be it a block or a character device.
     ///
     /// # Errors
     /// `ENOENT` if it is not there, `ENOTBLK` if it is something else, `EBUSY` while it is open or mounted.

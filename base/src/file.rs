@@ -1,9 +1,10 @@
 //! Files of a kernel as its server sees them.
 
 use crate::abi::constants::{FREAD, FWRITE, IO_UNIT, LK_EXCLUSIVE, LK_SHARED, VDIR, VLNK, VREG};
+use crate::character;
 use crate::error::FileError;
 use crate::kern::cred;
-use crate::kern::errno::{EINVAL, EISDIR, ENOTDIR};
+use crate::kern::errno::{EINVAL, EISDIR, EMOVEFD, ENOTDIR};
 use crate::kern::uio::Transfer;
 use crate::kernel::{Kernel, kernel};
 use crate::stat::{Stat, attributes};
@@ -68,7 +69,8 @@ impl Kernel {
     /// Opens a file or directory for reading. Symbolic links are followed.
     ///
     /// # Errors
-    /// `ENOENT`, `ENOTDIR`, `ELOOP` and what else looking the path up and the file system give.
+    /// `ENOENT`, `ENOTDIR`, `ELOOP` and what else looking the path up and the file system give; `EOPNOTSUPP` for a character
+    /// device that makes a file for each open, which [`open_character_device`](Self::open_character_device) is for.
     pub fn open(self: &Arc<Self>, path: impl AsRef<[u8]>) -> Result<File, FileError> {
         self.open_with(path.as_ref(), FREAD)
     }
@@ -91,8 +93,11 @@ impl Kernel {
                 unsafe { vnode::vrele(vp) };
                 return Err(error);
             }
-            open_vnode(vp, mode)?;
-            Ok(vp)
+            match open_vnode(vp, mode) {
+                // What a device that clones itself made is no file of a file system.
+                Err(EMOVEFD) => Err(character::refuse_clone()),
+                outcome => outcome.map(|()| vp),
+            }
         })?;
         Ok(self.file(vnode, mode, path))
     }

@@ -17,6 +17,7 @@ pub mod abi;
 mod arch;
 mod arguments;
 mod change;
+mod character;
 mod device;
 mod directory;
 mod error;
@@ -39,6 +40,7 @@ mod vfs;
 
 pub use arguments::{ArgumentError, MountArguments};
 pub use change::Change;
+pub use character::CharacterDevice;
 pub use device::{Device, Label};
 pub use directory::DirectoryEntry;
 pub use error::{Errno, FileError, MountError};

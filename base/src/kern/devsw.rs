@@ -99,6 +99,17 @@ pub(crate) fn block_switch(device: u64) -> *const u8 {
     state().find(|driver| driver.block_major == wanted, |driver| driver.block).unwrap_or(ptr::null())
 }
 
+/// The `struct cdevsw` of a driver's device; null without one.
+pub(crate) fn character_switch(device: u64) -> *const u8 {
+    let wanted = major(device);
+    state().find(|driver| driver.character_major == wanted, |driver| driver.character).unwrap_or(ptr::null())
+}
+
+/// The major number of a driver that is there.
+pub(crate) fn character_major(name: &[u8]) -> Option<u32> {
+    state().find(|driver| driver.name == name && !driver.character.is_null(), |driver| driver.character_major as u32)
+}
+
 unsafe extern "C" fn devsw_attach(
     name: *const u8,
     block: *const u8,
@@ -128,8 +139,7 @@ unsafe extern "C" fn devsw_detach(block: *const u8, character: *const u8) -> i32
 }
 
 unsafe extern "C" fn cdevsw_lookup(device: u64) -> *const u8 {
-    let wanted = major(device);
-    state().find(|driver| driver.character_major == wanted, |driver| driver.character).unwrap_or(ptr::null())
+    character_switch(device)
 }
 
 unsafe extern "C" fn cdevsw_lookup_major(switch: *const u8) -> i32 {
@@ -140,13 +150,17 @@ unsafe extern "C" fn bdevsw_lookup_major(switch: *const u8) -> i32 {
     state().find(|driver| !switch.is_null() && driver.block == switch, |driver| driver.block_major).unwrap_or(NONE)
 }
 
-unsafe extern "C" fn devsw_name2blk(name: *const u8, out: *mut u8, room: usize) -> i32 {
-    // SAFETY: module code passes a C string and a buffer of this length.
+/// The number that `major` gives of the driver whose device `name` is, and the driver's name.
+///
+/// # Safety
+/// `name` must be a C string; `out` null or room for as many bytes.
+unsafe fn by_name(name: *const u8, out: *mut u8, room: usize, major: impl Fn(&Driver) -> i32) -> i32 {
+    // SAFETY: as the caller says.
     unsafe {
         let name = string::bytes(name);
         let wanted = |driver: &Driver| {
             let unit = name.strip_prefix(driver.name.as_slice());
-            driver.block_major != NONE && unit.is_some_and(|unit| unit.iter().all(|byte| !byte.is_ascii_lowercase()))
+            major(driver) != NONE && unit.is_some_and(|unit| unit.iter().all(|byte| !byte.is_ascii_lowercase()))
         };
         let found = state().find(wanted, |driver| {
             if !out.is_null() && room > 0 {
@@ -154,10 +168,24 @@ unsafe extern "C" fn devsw_name2blk(name: *const u8, out: *mut u8, room: usize) 
                 ptr::copy_nonoverlapping(driver.name.as_ptr(), out, length);
                 out.add(length).write(0);
             }
-            driver.block_major
+            major(driver)
         });
         found.unwrap_or(NONE)
     }
+}
+
+unsafe extern "C" fn devsw_name2blk(name: *const u8, out: *mut u8, room: usize) -> i32 {
+    // SAFETY: module code passes a C string and a buffer of this length.
+    unsafe { by_name(name, out, room, |driver| driver.block_major) }
+}
+
+/// As above for character devices; of drivers that are there.
+unsafe extern "C" fn devsw_name2chr(name: *const u8, out: *mut u8, room: usize) -> i32 {
+    if name.is_null() {
+        return NONE;
+    }
+    // SAFETY: as above.
+    unsafe { by_name(name, out, room, |driver| if driver.character.is_null() { NONE } else { driver.character_major }) }
 }
 
 /// The same device with another kind of number; -1 if its driver has none.
@@ -188,7 +216,7 @@ unsafe extern "C" fn seltrue_kqfilter(_device: u64, _note: *mut u8) -> i32 {
 }
 
 /// Filter of devices that are always ready: how much there is nobody knows.
-unsafe extern "C" fn filt_seltrue(note: *mut u8, _hint: isize) -> i32 {
+pub(super) unsafe extern "C" fn filt_seltrue(note: *mut u8, _hint: isize) -> i32 {
     let abi = kernel().abi;
     // SAFETY: module code passes a `struct knote`.
     unsafe { abi.kevent.data.write(abi.knote.kn_kevent.ptr(note), 0_i64) };
@@ -202,6 +230,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     function!("cdevsw_lookup_major", cdevsw_lookup_major),
     function!("bdevsw_lookup_major", bdevsw_lookup_major),
     function!("devsw_name2blk", devsw_name2blk),
+    function!("devsw_name2chr", devsw_name2chr),
     function!("devsw_blk2chr", devsw_blk2chr),
     function!("devsw_chr2blk", devsw_chr2blk),
     function!("seltrue", seltrue),
@@ -245,7 +274,10 @@ mod tests {
                 let mut found = [0_u8; 3];
                 assert_eq!(devsw_name2blk(name(c"disk12"), found.as_mut_ptr(), found.len()), 7);
                 assert_eq!((&found, devsw_name2blk(name(c"diskette"), ptr::null_mut(), 0)), (b"di\0", NONE));
+                let character = |name: &'static core::ffi::CStr| devsw_name2chr(name.as_ptr().cast(), ptr::null_mut(), 0);
+                assert_eq!((character(c"more3"), character(c"disk"), character(c"mor")), (FIRST + 1, FIRST, NONE));
                 devsw_detach(one, one);
+                assert_eq!(character(c"disk"), NONE);
                 assert!(block_switch(device).is_null());
                 assert_eq!(attach(name(c"disk"), one, one, (NONE, NONE)), (0, 7, FIRST));
                 assert_eq!(seltrue(0, 0xff, ptr::null_mut()), POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);

@@ -15,6 +15,8 @@ errnos! {
     ENOSYS = 78; EFTYPE = 79; EILSEQ = 85; ENOTSUP = 86; ENOATTR = 93;
 }
 
+/// An open made a descriptor of its own.
+pub(crate) const EMOVEFD: i32 = -6;
 /// Restart the operation from its beginning.
 pub(crate) const ERESTART: i32 = -3;
 /// Not understood here: ask the next layer.

@@ -454,9 +454,9 @@ pub(crate) unsafe extern "C" fn rw_obj_free(lock: *mut u8) -> bool {
 }
 
 /// The big kernel lock: the instance itself, which whoever runs holds.
-unsafe extern "C" fn kernel_lock(_count: i32, _thread: *mut u8) {}
+unsafe extern "C" fn kernel_lock(_count: i32) {}
 
-unsafe extern "C" fn kernel_unlock(_count: i32, _thread: *mut u8, held: *mut i32) {
+unsafe extern "C" fn kernel_unlock(_count: i32, held: *mut i32) {
     if !held.is_null() {
         // SAFETY: module code passes null or an int.
         unsafe { ptr::write(held, 1) };

@@ -7,14 +7,17 @@ pub(crate) mod atomic;
 pub(crate) mod autoconf;
 pub(crate) mod calendar;
 pub(crate) mod callout;
+pub(crate) mod cdev;
 pub(crate) mod condition;
 pub(crate) mod console;
 pub(crate) mod cred;
+pub(crate) mod descriptor;
 pub(crate) mod devsw;
 pub(crate) mod dirhash;
 pub(crate) mod division;
 pub(crate) mod entropy;
 pub(crate) mod errno;
+pub(crate) mod filter;
 pub(crate) mod format;
 pub(crate) mod hash;
 pub(crate) mod heap;
@@ -62,6 +65,7 @@ pub(crate) struct State {
     pub(crate) kauth: kauth::State,
     pub(crate) sysctl: sysctl::State,
     pub(crate) autoconf: autoconf::State,
+    pub(crate) descriptor: descriptor::State,
     pub(crate) devsw: devsw::State,
     pub(crate) registration: registration::State,
     pub(crate) later: later::State,
@@ -83,6 +87,7 @@ impl State {
             kauth: kauth::State::default(),
             sysctl: sysctl::State::default(),
             autoconf: autoconf::State::default(),
+            descriptor: descriptor::State::default(),
             devsw: devsw::State::default(),
             registration: registration::State::default(),
             later: later::State::default(),
@@ -104,14 +109,17 @@ pub(crate) fn exports(abi: &'static Abi, out: &mut Vec<Export>) {
         atomic::EXPORTS,
         calendar::EXPORTS,
         callout::EXPORTS,
+        cdev::EXPORTS,
         condition::EXPORTS,
         console::EXPORTS,
         registration::EXPORTS,
+        descriptor::EXPORTS,
         devsw::EXPORTS,
         cred::EXPORTS,
         dirhash::EXPORTS,
         division::EXPORTS,
         entropy::EXPORTS,
+        filter::EXPORTS,
         hash::EXPORTS,
         humanize::EXPORTS,
         kauth::EXPORTS,
@@ -152,6 +160,8 @@ pub(crate) fn fill(kernel: &Kernel) {
     time::fill(kernel);
     uio::fill(kernel);
     process::fill(kernel);
+    descriptor::fill(kernel);
+    filter::fill(kernel);
     pool::fill(kernel);
     random::fill(kernel);
     misc::fill(kernel);

@@ -5,8 +5,8 @@ use super::operation::{Op, own_vector};
 use super::vnode::{self, Phase};
 use super::{genfs, mount, reclaim, spec, text};
 use crate::abi::constants::{
-    _PC_LINK_MAX, _PC_NAME_MAX, _PC_NO_TRUNC, _PC_PATH_MAX, CREATE, DEV_BSHIFT, DEV_BSIZE, DT_BLK, DT_DIR, ISLASTCN, LOOKUP,
-    MNT_LOCAL, NAME_MAX, PAGE_SHIFT, PATH_MAX, VBLK, VDIR, VNOVAL, VV_ROOT,
+    _PC_LINK_MAX, _PC_NAME_MAX, _PC_NO_TRUNC, _PC_PATH_MAX, CREATE, DEV_BSHIFT, DEV_BSIZE, DT_BLK, DT_CHR, DT_DIR, ISLASTCN,
+    LOOKUP, MNT_LOCAL, NAME_MAX, PAGE_SHIFT, PATH_MAX, VBLK, VCHR, VDIR, VNOVAL, VV_ROOT,
 };
 use crate::kern::errno::{EBUSY, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, ENOTBLK, ENOTDIR, EROFS};
 use crate::kern::uio::uiomove;
@@ -100,16 +100,16 @@ pub(crate) fn mount() -> Mount {
 }
 
 /// Makes a node; its vnode keeps one reference for it.
-fn make(parent: usize, name: &[u8], device: Option<u64>) -> Vnode {
+fn make(parent: usize, name: &[u8], device: Option<(i32, u64)>) -> Vnode {
     let state = &kernel().vfs.root;
     let vp = vnode::allocate(Phase::Active);
     vp.set_tag(TAG);
-    vp.set_kind(if device.is_some() { VBLK } else { VDIR });
+    vp.set_kind(device.map_or(VDIR, |(kind, _)| kind));
     vp.set_vector(if device.is_some() { state.devices.get() } else { state.directories.get() });
     vp.set_file_size(0);
     vp.set_write_size(0);
-    if let Some(number) = device {
-        // SAFETY: a fresh vnode of a block device.
+    if let Some((_, number)) = device {
+        // SAFETY: a fresh vnode of a device.
         unsafe { spec::spec_node_init(vp, number) };
     }
     let mp = state.mount.get();
@@ -174,15 +174,20 @@ fn make_parents<'a>(names: impl Iterator<Item = &'a [u8]>) -> Result<usize, i32>
     Ok(at)
 }
 
-/// Makes a device node, and the directories on its way.
+/// Makes a block device's node, and the directories on its way.
 pub(crate) fn make_device(path: &[u8], number: u64) -> Result<(), i32> {
+    make_special(path, VBLK, number)
+}
+
+/// Makes the node of a device of type `VBLK` or `VCHR`, and the directories on its way.
+pub(crate) fn make_special(path: &[u8], kind: i32, number: u64) -> Result<(), i32> {
     let all: Vec<&[u8]> = names(path)?.collect();
     let (name, directories) = all.split_last().ok_or(EEXIST)?;
     let parent = make_parents(directories.iter().copied())?;
     if child(parent, name).is_some() {
         return Err(EEXIST);
     }
-    make(parent, name, Some(number));
+    make(parent, name, Some((kind, number)));
     Ok(())
 }
 
@@ -317,7 +322,11 @@ unsafe extern "C" fn readdir(arguments: *mut u8) -> i32 {
         if at <= 2 {
             name[..2].copy_from_slice(b"..");
         }
-        let device = spec::number(kernel().vfs.root.nodes.borrow()[number].vnode).is_some();
+        let kind = match kernel().vfs.root.nodes.borrow()[number].vnode.kind() {
+            VBLK => DT_BLK,
+            VCHR => DT_CHR,
+            _ => DT_DIR,
+        };
         let size = (entry.d_name.offset() + length + 1).next_multiple_of(8);
         if size > io.resid() {
             return if io.offset() == at - 1 && io.resid() > 0 { EINVAL } else { 0 };
@@ -328,7 +337,7 @@ unsafe extern "C" fn readdir(arguments: *mut u8) -> i32 {
             entry.d_fileno.write(record, number as u64 + 1);
             entry.d_reclen.write(record, size as u16);
             entry.d_namlen.write(record, length as u16);
-            entry.d_type.write(record, if device { DT_BLK } else { DT_DIR } as u8);
+            entry.d_type.write(record, kind as u8);
             entry.d_name.ptr::<u8>(record).copy_from_nonoverlapping(name.as_ptr(), length);
             uiomove(record, size, io.0)
         };

@@ -146,6 +146,9 @@ pub const RECIPES: &[Recipe] = &[
     end("services_end_badop", &["NAME=\"services_end_badop\"", "HOW=genfs_badop((void *)0)"]),
     end("services_end_reboot", &["NAME=\"services_end_reboot\"", "HOW=cpu_reboot(0, (char *)0)"]),
     recipe("services_pages", &[source!("services/pages.c")]),
+    recipe("chardev", &[source!("small/chardev.c")]),
+    recipe("services_cdev", &[source!("services/cdev.c")]),
+    recipe("services_files", &[source!("services/files.c")]),
     recipe("services_special", &[source!("services/special.c")]),
     recipe("services_transfers", &[source!("services/transfers.c")]),
     recipe("services_writing", &[source!("services/writing.c")]),
@@ -185,6 +188,7 @@ const fn names() -> [&'static str; RECIPES.len()] {
 ///   property list says `noautoload`) and `needs_by_hand`, `init_loads` (autoloads `hello`), `fini_panics`;
 /// * `caller`, whose `caller_call` calls the function it is given, `caller_named` one of [`CALLED`] by number, and `caller_recurse`
 ///   uses up the stack;
+/// * `chardev`, a driver of character devices, some of which make a file for each open;
 /// * `cookies`, which reads the directory `/mnt/many` in small pieces and again from every cookie;
 /// * `missing` (three symbols), `weak_defined`, `weak_undefined` (`optional_service`), `common`, `raw_common`, `tails`,
 ///   `no_record`, `two_records`;

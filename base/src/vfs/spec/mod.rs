@@ -1,5 +1,6 @@
-//! Special files: vnodes that stand for block devices of the host.
+//! Special files: vnodes that stand for block devices of the host, or character devices of modules.
 
+mod character;
 mod ioctl;
 mod operations;
 mod strategy;
@@ -32,8 +33,8 @@ struct Entry {
 /// The devices of one kernel.
 pub(crate) struct State {
     entries: RefCell<Vec<Entry>>,
-    /// What device vnodes of one number share, by that number: not every version keeps it in the structure.
-    shared: RefCell<Vec<(u64, SpecDevice)>>,
+    /// What device vnodes of one type and number share, by these: not every version keeps them in the structure.
+    shared: RefCell<Vec<((i32, u64), SpecDevice)>>,
     /// The vnodes that stand for devices.
     vnodes: RefCell<Vec<Vnode>>,
     next: Cell<u64>,
@@ -103,7 +104,7 @@ fn label(number: u64) -> Label {
 /// Whether somebody has the device open or mounted.
 pub(crate) fn is_open(number: u64) -> bool {
     let shared = kernel().vfs.devices.shared.borrow();
-    shared.iter().any(|(other, device)| *other == number && (device.opens() > 0 || !device.mountpoint().is_null()))
+    shared.iter().any(|((_, other), device)| *other == number && (device.opens() > 0 || !device.mountpoint().is_null()))
 }
 
 /// The mount on a device, or null.
@@ -121,7 +122,8 @@ pub(crate) fn number(vp: Vnode) -> Option<u64> {
 /// Makes a fresh vnode stand for a device.
 pub(crate) unsafe extern "C" fn spec_node_init(vp: Vnode, number: u64) {
     let mut shared = kernel().vfs.devices.shared.borrow_mut();
-    let device = match shared.iter().find(|(other, _)| *other == number) {
+    let key = (vp.kind(), number);
+    let device = match shared.iter().find(|(other, _)| *other == key) {
         Some(&(_, device)) => device,
         None => {
             let device = SpecDevice(memory::alloc_or_end(SpecDevice::size_of(), true));
@@ -130,7 +132,7 @@ pub(crate) unsafe extern "C" fn spec_node_init(vp: Vnode, number: u64) {
                 // SAFETY: a member of a fresh structure.
                 unsafe { field.write(device.0, number) };
             }
-            shared.push((number, device));
+            shared.push((key, device));
             device
         }
     };

@@ -3,8 +3,8 @@
 use super::super::object::{Buf, Uio, Vnode};
 use super::super::operation::{Op, own_vector};
 use super::super::{buffer, genfs, lost, pages};
-use super::{geometry, invalidate, ioctl, number, strategy, sync_device, with_device};
-use crate::abi::constants::{BLKDEV_IOSIZE, DEV_BSIZE, FWRITE, UIO_READ, V_SAVE, VBLK};
+use super::{character, geometry, invalidate, ioctl, number, strategy, sync_device, with_device};
+use crate::abi::constants::{BLKDEV_IOSIZE, DEV_BSIZE, FWRITE, UIO_READ, V_SAVE, VBLK, VCHR};
 use crate::export::{Export, function};
 use crate::kern::errno::{EBUSY, EINVAL, ENOTDIR, ENXIO, EROFS};
 use crate::kern::uio;
@@ -20,9 +20,12 @@ unsafe extern "C" fn open(arguments: *mut u8) -> i32 {
     let layout = &kernel().abi.vop_open_args;
     // SAFETY: the arguments of an open.
     let (vp, mode): (Vnode, i32) = unsafe { (layout.a_vp.read(arguments), layout.a_mode.read(arguments)) };
+    if vp.kind() == VCHR {
+        // SAFETY: locked and referenced, as for every open.
+        return unsafe { character::open(vp, mode) };
+    }
     let node = vp.specnode();
     if vp.kind() != VBLK || node.is_null() {
-        // There are no character devices.
         return ENXIO;
     }
     let Some((sectors, sector)) = geometry(node.number()) else { return ENXIO };
@@ -41,8 +44,13 @@ unsafe extern "C" fn open(arguments: *mut u8) -> i32 {
 }
 
 unsafe extern "C" fn close(arguments: *mut u8) -> i32 {
+    let layout = &kernel().abi.vop_close_args;
     // SAFETY: the arguments of a close.
-    let vp: Vnode = unsafe { kernel().abi.vop_close_args.a_vp.read(arguments) };
+    let (vp, mode): (Vnode, i32) = unsafe { (layout.a_vp.read(arguments), layout.a_fflag.read(arguments)) };
+    if vp.kind() == VCHR {
+        // SAFETY: locked and referenced, as for every close.
+        return unsafe { character::close(vp, mode) };
+    }
     let node = vp.specnode();
     if node.is_null() || node.opens() == 0 {
         return ENXIO;
@@ -66,8 +74,15 @@ unsafe extern "C" fn close(arguments: *mut u8) -> i32 {
     error
 }
 
-/// Reads or writes a device a block at a time through the buffer cache.
-fn copy(vp: Vnode, io: Uio) -> i32 {
+/// Reads or writes a block device a block at a time through the buffer cache; a character device is its driver's.
+///
+/// # Safety
+/// The caller holds the lock and a reference.
+unsafe fn copy(vp: Vnode, io: Uio, flags: i32) -> i32 {
+    if vp.kind() == VCHR {
+        // SAFETY: as the caller says.
+        return unsafe { character::copy(vp, io, flags, io.direction() != UIO_READ) };
+    }
     let Some((sectors, sector)) = number(vp).and_then(geometry) else { return ENXIO };
     if vp.kind() != VBLK || io.offset() < 0 {
         return EINVAL;
@@ -100,19 +115,26 @@ fn copy(vp: Vnode, io: Uio) -> i32 {
 unsafe extern "C" fn read(arguments: *mut u8) -> i32 {
     let layout = &kernel().abi.vop_read_args;
     // SAFETY: the arguments of a read.
-    unsafe { copy(layout.a_vp.read(arguments), layout.a_uio.read(arguments)) }
+    unsafe { copy(layout.a_vp.read(arguments), layout.a_uio.read(arguments), layout.a_ioflag.read(arguments)) }
 }
 
 unsafe extern "C" fn write(arguments: *mut u8) -> i32 {
     let layout = &kernel().abi.vop_write_args;
     // SAFETY: the arguments of a write.
-    unsafe { copy(layout.a_vp.read(arguments), layout.a_uio.read(arguments)) }
+    unsafe { copy(layout.a_vp.read(arguments), layout.a_uio.read(arguments), layout.a_ioflag.read(arguments)) }
 }
 
 unsafe extern "C" fn spec_ioctl(arguments: *mut u8) -> i32 {
     let layout = &kernel().abi.vop_ioctl_args;
     // SAFETY: the arguments of an ioctl.
-    unsafe { ioctl::answer(layout.a_vp.read(arguments), layout.a_command.read(arguments), layout.a_data.read(arguments)) }
+    unsafe {
+        let (vp, command, data) =
+            (layout.a_vp.read::<Vnode>(arguments), layout.a_command.read(arguments), layout.a_data.read(arguments));
+        match vp.kind() {
+            VCHR => character::control(vp, command, data, layout.a_fflag.read(arguments)),
+            _ => ioctl::answer(vp, command, data),
+        }
+    }
 }
 
 unsafe extern "C" fn fsync(arguments: *mut u8) -> i32 {

@@ -30,7 +30,7 @@ void cv_broadcast(kcondvar_t *), cv_signal(kcondvar_t *);
 bool cv_has_waiters(kcondvar_t *), cv_is_valid(kcondvar_t *);
 void callout_init(struct callout *, unsigned), callout_reset(struct callout *, int, void (*)(void *), void *);
 void callout_destroy(struct callout *);
-void _kernel_lock(int, struct lwp *), _kernel_unlock(int, struct lwp *, int *);
+void _kernel_lock(int), _kernel_unlock(int, int *);
 
 static int
 mutexes(void)
@@ -162,8 +162,8 @@ checks(void)
 	RUN(mutexes());
 	RUN(rwlocks());
 	RUN(conditions());
-	_kernel_lock(1, NULL);
-	_kernel_unlock(1, NULL, &held);
+	_kernel_lock(1);
+	_kernel_unlock(1, &held);
 	CHECK(held == 1);
 	return 0;
 }
