@@ -60,7 +60,25 @@ struct Job<'a> {
     image: &'a Image<'a>,
     options: Options<'a>,
     memory: &'a Arc<dyn Memory>,
-    read: &'a dyn Fn(&mut [u8]) -> Result<(), HostError>,
+    unread: &'a dyn ReadCode,
+}
+
+/// Reads the section that was left in an image's file.
+pub(crate) trait ReadCode {
+    /// Fills `place`, which is as long as the section.
+    ///
+    /// # Errors
+    /// The host's; [`Io`](HostErrorKind::Io) if the file has become shorter.
+    fn read_code(&self, place: &mut [u8]) -> Result<(), HostError>;
+}
+
+/// Of an image that was read whole.
+struct AllRead;
+
+impl ReadCode for AllRead {
+    fn read_code(&self, _place: &mut [u8]) -> Result<(), HostError> {
+        Err(HostErrorKind::Protocol.into())
+    }
 }
 
 /// Where per-CPU data of a Linux module is.
@@ -126,20 +144,19 @@ impl Linker {
         scope: &dyn Scope,
         memory: &Arc<dyn Memory>,
     ) -> Result<Linked, LinkError> {
-        // An image that was read whole has nothing to be read.
-        self.link_reading(image, options, scope, memory, &|_| Err(HostErrorKind::Protocol.into()))
+        self.link_reading(image, options, scope, memory, &AllRead)
     }
 
-    /// As [`link_as`](Self::link_as); `read` fills a place with the bytes of the image's unread section.
+    /// As [`link_as`](Self::link_as); `unread` reads the image's unread section.
     pub(crate) fn link_reading(
         &mut self,
         image: &Image<'_>,
         options: Options<'_>,
         scope: &dyn Scope,
         memory: &Arc<dyn Memory>,
-        read: &dyn Fn(&mut [u8]) -> Result<(), HostError>,
+        unread: &dyn ReadCode,
     ) -> Result<Linked, LinkError> {
-        let job = Job { image, options, memory, read };
+        let job = Job { image, options, memory, unread };
         self.toc_symbol = resolve::imports(image, options.flavour, options.namespace, scope, &mut self.imports)?;
         self.slots.clear();
         self.wanted.clear();
@@ -277,7 +294,7 @@ impl Linker {
             let len = section.file_size() as usize;
             if let Some(place) = bytes.get_mut(planned.offset..).and_then(|rest| rest.get_mut(..len)) {
                 if unread == Some(index) {
-                    (job.read)(place).map_err(|error| LinkError::Host { wanted: "the code of the module", error })?;
+                    job.unread.read_code(place).map_err(|error| LinkError::Host { wanted: "the code of the module", error })?;
                 } else {
                     place.copy_from_slice(section.data());
                 }

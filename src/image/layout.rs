@@ -137,6 +137,7 @@ impl Format {
 
     pub(crate) fn file_header(self, bytes: &[u8]) -> FileHeader {
         let order = self.order;
+        let bytes = &bytes[..self.header_size()];
         let (section_offset, tail) = if self.wide { (40, 58) } else { (32, 46) };
         FileHeader {
             kind: order.u16(bytes, 16),
@@ -213,20 +214,22 @@ impl Format {
     pub(crate) fn relocation(self, explicit: bool, record: &[u8]) -> RawRelocation {
         let order = self.order;
         if self.wide {
-            let info = order.u64(record, 8);
+            let (place, addend) = record.split_at(reloc::reloc64::SIZEOF_REL);
+            let info = order.u64(place, 8);
             RawRelocation {
-                offset: order.u64(record, 0),
+                offset: order.u64(place, 0),
                 symbol: (info >> 32) as u32,
                 kind: info as u32,
-                addend: if explicit { order.u64(record, 16) as i64 } else { 0 },
+                addend: if explicit { order.u64(&addend[..8], 0) as i64 } else { 0 },
             }
         } else {
-            let info = order.u32(record, 4);
+            let (place, addend) = record.split_at(reloc::reloc32::SIZEOF_REL);
+            let info = order.u32(place, 4);
             RawRelocation {
-                offset: u64::from(order.u32(record, 0)),
+                offset: u64::from(order.u32(place, 0)),
                 symbol: info >> 8,
                 kind: info & 0xff,
-                addend: if explicit { i64::from(order.u32(record, 8) as i32) } else { 0 },
+                addend: if explicit { i64::from(order.u32(&addend[..4], 0) as i32) } else { 0 },
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::error::LinkError;
 use crate::image::{FileBytes, Image, LONGEST_HEADER, Outline, Unread, WORTH_WHILE};
+use crate::load::ReadCode;
 use crate::resource::{EtfsError, HostError, HostErrorKind, OpenFile};
 use alloc::vec::Vec;
 
@@ -50,12 +51,10 @@ impl ModuleFile {
     pub fn image(&self) -> Result<Image<'_>, LinkError> {
         Image::parse_file(FileBytes { held: &self.bytes, unread: self.rest.as_ref().map(|(_, unread)| *unread) })
     }
+}
 
-    /// Fills `place` with the bytes of the image's unread section.
-    ///
-    /// # Errors
-    /// The host's; [`Io`](HostErrorKind::Io) if the file has become shorter.
-    pub fn read_code(&self, place: &mut [u8]) -> Result<(), HostError> {
+impl ReadCode for ModuleFile {
+    fn read_code(&self, place: &mut [u8]) -> Result<(), HostError> {
         let Some((file, unread)) = &self.rest else { return Err(HostErrorKind::Protocol.into()) };
         match file.read_at(unread.offset, place) {
             Ok(read) if read == place.len() => Ok(()),

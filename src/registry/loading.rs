@@ -403,8 +403,7 @@ impl Instance {
         let offers = self.offers(&image, name)?;
         let mut linker = core::mem::take(&mut *self.linker.lock());
         let options = Options { flavour: Flavour::NetBsd, namespace, placement: self.config.placement, per_cpu: 0 };
-        let read = |place: &mut [u8]| file.read_code(place);
-        let linked = linker.link_reading(&image, options, &Shared(&self.exports), &self.host().memory, &read);
+        let linked = linker.link_reading(&image, options, &Shared(&self.exports), &self.host().memory, file);
         *self.linker.lock() = linker;
         let linked = linked.map_err(link)?;
         let control = linked.modcmd(&info);
