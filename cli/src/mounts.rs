@@ -30,9 +30,9 @@ pub struct Mounts {
     /// Options of --type, separated by commas.
     ///
     /// For every type: ro, rw; of the device: sector=512|2048|4096, label=floppy; for layered types: target=DIR, a directory
-    /// inside the server. Besides, the fields of the type's own mount arguments as NAME=NUMBER (endian=little|big|pdp too), and
-    /// the names of its flags, such as norrip and nojoliet of cd9660. Who asks for one that the type does not have is told
-    /// those it has.
+    /// inside the server (overlay: the one it is mounted on). Besides, the fields of the type's own mount arguments as
+    /// NAME=NUMBER (endian=little|big|pdp too), and the names of its flags, such as norrip and nojoliet of cd9660. Who asks for
+    /// one that the type does not have is told those it has.
     #[arg(short = 'o', value_name = "OPTIONS", default_value = "", hide_default_value = true, requires = "kind")]
     options: Options,
     /// Mount more, in this order and before --type: TYPE:IMAGE:DIR[:OPTIONS], with an empty IMAGE for types that have none.
