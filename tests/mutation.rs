@@ -5,9 +5,12 @@
 mod guarded;
 #[path = "support/independent.rs"]
 mod independent;
+#[path = "support/random.rs"]
+mod random;
 
 use guarded::Guarded;
 use independent::{Addresses, PREFIX, check};
+use random::Random;
 use rumpload::image::Image;
 use rumpload::load::Linker;
 use rumpload::metadata::netbsd::Modinfo;
@@ -24,36 +27,19 @@ const RUN: u64 = 0x1000_0000;
 /// Random mutants per sample and kind of mutation.
 const ROUNDS: usize = 60;
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    /// A number that is likely to be at the edge of something.
-    fn edge(&mut self, near: u64) -> u64 {
-        match self.below(10) {
-            0 => 0,
-            1 => 1,
-            2 => u64::MAX,
-            3 => u64::MAX - 7,
-            4 => 1 << self.below(64),
-            5 => near.wrapping_add(1),
-            6 => near.wrapping_sub(1),
-            7 => near.wrapping_add(self.next() % 64),
-            8 => near ^ (1 << self.below(32)),
-            _ => self.next(),
-        }
+/// A number that is likely to be at the edge of something.
+fn edge(random: &mut Random, near: u64) -> u64 {
+    match random.below(10) {
+        0 => 0,
+        1 => 1,
+        2 => u64::MAX,
+        3 => u64::MAX - 7,
+        4 => 1 << random.below(64),
+        5 => near.wrapping_add(1),
+        6 => near.wrapping_sub(1),
+        7 => near.wrapping_add(random.next() % 64),
+        8 => near ^ (1 << random.below(32)),
+        _ => random.next(),
     }
 }
 
@@ -155,7 +141,7 @@ impl Map {
         let (at, len) = tables[random.below(tables.len())];
         let record = at + random.below(len / size) * size;
         let (field, width) = fields[random.below(fields.len())];
-        let value = random.edge(word(bytes, record + field, width));
+        let value = edge(random, word(bytes, record + field, width));
         put(bytes, record + field, width, value);
     }
 }
@@ -177,7 +163,7 @@ fn mutate(bytes: &mut Vec<u8>, map: &Map, kind: usize, random: &mut Random) {
         1 => {
             let all = file_fields(map.wide);
             let (at, len) = all[random.below(all.len())];
-            let value = random.edge(word(bytes, at, len));
+            let value = edge(random, word(bytes, at, len));
             put(bytes, at, len, value);
         }
         2 => map.spoil_record(bytes, &[(table, size * count)], (size, &fields), random),
@@ -196,7 +182,7 @@ fn mutate(bytes: &mut Vec<u8>, map: &Map, kind: usize, random: &mut Random) {
         // A section lies on another, or on the headers.
         6 => {
             let (section, other) = (random.below(count), random.below(count));
-            let value = if random.below(4) == 0 { random.edge(table as u64) } else { map.sections[other].1 as u64 };
+            let value = if random.below(4) == 0 { edge(random, table as u64) } else { map.sections[other].1 as u64 };
             let (at, len) = fields[4];
             put(bytes, header(section) + at, len, value);
             if random.below(2) == 0 {

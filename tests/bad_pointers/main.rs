@@ -10,6 +10,9 @@ mod child;
 #[cfg(target_arch = "x86_64")]
 mod device;
 #[cfg(target_arch = "x86_64")]
+#[path = "../support/forked.rs"]
+mod forked;
+#[cfg(target_arch = "x86_64")]
 #[path = "../support/kernel.rs"]
 mod kernel;
 #[cfg(target_arch = "x86_64")]

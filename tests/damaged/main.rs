@@ -12,7 +12,13 @@
 #[cfg(target_arch = "x86_64")]
 mod child;
 #[cfg(target_arch = "x86_64")]
+#[path = "../support/forked.rs"]
+mod forked;
+#[cfg(target_arch = "x86_64")]
 mod mutant;
+#[cfg(target_arch = "x86_64")]
+#[path = "../support/random.rs"]
+mod random;
 #[cfg(target_arch = "x86_64")]
 mod runaway;
 #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,6 @@
 //! Mutants: what is changed in an image, and how its device misbehaves.
 
+use crate::random::Random;
 use rumpload::resource::fake::{Call, Fault, Faults};
 use rumpload::resource::{Block, HostError, HostErrorKind};
 use std::sync::{Arc, Mutex};
@@ -13,25 +14,8 @@ pub struct Clean {
     pub reads: u64,
 }
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
+fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
+    from[random.below(from.len())]
 }
 
 /// A damaged image.
@@ -54,12 +38,12 @@ impl Mutant {
         let mut random = Random(index.wrapping_mul(0x5851_f42d_4c95_7f2d));
         let mut mutant = Self::default();
         match random.below(12) {
-            0..3 => (0..random.pick(&[1, 1, 2, 4, 16])).for_each(|_| mutant.flip(clean, image, &mut random)),
-            3..7 => (0..random.pick(&[1, 1, 2, 4])).for_each(|_| mutant.set_number(clean, image, &mut random)),
-            7..9 => (0..random.pick(&[1, 1, 3])).for_each(|_| mutant.overwrite(clean, image, &mut random)),
+            0..3 => (0..pick(&mut random, &[1, 1, 2, 4, 16])).for_each(|_| mutant.flip(clean, image, &mut random)),
+            3..7 => (0..pick(&mut random, &[1, 1, 2, 4])).for_each(|_| mutant.set_number(clean, image, &mut random)),
+            7..9 => (0..pick(&mut random, &[1, 1, 3])).for_each(|_| mutant.overwrite(clean, image, &mut random)),
             9 => mutant.size = Some(random.below(image.len() / BLOCK) * BLOCK),
             _ => {
-                let fault = random.pick(&[Fault::Error(HostErrorKind::Io), Fault::Short, Fault::Garbage, Fault::Lie]);
+                let fault = pick(&mut random, &[Fault::Error(HostErrorKind::Io), Fault::Short, Fault::Garbage, Fault::Lie]);
                 let nth = 1 + random.below(clean.reads as usize) as u64;
                 mutant.fault = Some((nth, fault, random.below(2) == 0));
             }
@@ -75,7 +59,7 @@ impl Mutant {
             let at = if clean.metadata.is_empty() || random.below(10) == 0 {
                 random.below(image.len())
             } else {
-                let (start, len) = random.pick(&clean.metadata);
+                let (start, len) = pick(random, &clean.metadata);
                 start + random.below(len)
             };
             if used(at) {
@@ -92,7 +76,7 @@ impl Mutant {
 
     /// Replaces a field of one to eight bytes by a number at the edge of something, in either byte order.
     fn set_number(&mut self, clean: &Clean, image: &[u8], random: &mut Random) {
-        let len = random.pick(&[1, 2, 4, 4, 8]);
+        let len = pick(random, &[1, 2, 4, 4, 8]);
         let at = Self::place(clean, image, len.min(4), random).min(image.len() - len);
         let mut old = [0; 8];
         old[..len].copy_from_slice(&image[at..at + len]);
